@@ -1,0 +1,56 @@
+"""mechviz: see and test why a neural ranker scores a document as it does.
+
+>>> import mechviz as mv
+>>> ranker = mv.load("path/to/checkpoint")                                          # doctest: +SKIP
+>>> mv.show_patching(ranker, query, doc, mv.perturb.append("volcano"))              # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public name -> module; loaded on first use, so that importing mechviz does not import torch.
+_WHERE = {
+    "Cat": "mechviz.rankers",
+    "Dot": "mechviz.rankers",
+    "load": "mechviz.rankers",
+    "make_pair": "mechviz.patching",
+    "patch": "mechviz.patching",
+    "perturbation": "mechviz.text.perturb",
+    "Pair": "mechviz.results",
+    "PatchResult": "mechviz.results",
+    "Ranking": "mechviz.results",
+    "show_patching": "mechviz.show",
+    "InputError": "mechviz.errors",
+    "InputTypeError": "mechviz.errors",
+    "MechvizError": "mechviz.errors",
+    "UnsupportedModelError": "mechviz.errors",
+}
+_MODULES = {"perturb": "mechviz.text.perturb", "views": "mechviz.views", "errors": "mechviz.errors"}
+
+__all__ = [*_WHERE, *_MODULES]
+
+if TYPE_CHECKING:
+    from mechviz import errors, views
+    from mechviz.errors import InputError, InputTypeError, MechvizError, UnsupportedModelError
+    from mechviz.patching import make_pair, patch
+    from mechviz.rankers import Cat, Dot, load
+    from mechviz.results import Pair, PatchResult, Ranking
+    from mechviz.show import show_patching
+    from mechviz.text import perturb
+    from mechviz.text.perturb import perturbation
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'mechviz' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
