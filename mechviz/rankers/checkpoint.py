@@ -1,0 +1,185 @@
+"""Opening checkpoints: from a local directory or a hub, refusing whatever would have to be guessed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import transformers
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from mechviz.errors import InputError, InputTypeError, MechvizError, UnsupportedModelError, shown
+from mechviz.rankers.families import FAMILIES, Family
+
+_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*/config.json"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint directory and what its ``config.json`` says."""
+
+    name: str
+    path: Path
+    config: dict[str, Any]
+    family: Family
+
+    def read_json(self, file: str) -> Any:
+        """Return the content of a JSON file of the checkpoint, None if it has no such file."""
+        path = self.path / file
+        if not path.exists():
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise MechvizError(f"{path} is not valid JSON ({error}); the checkpoint is damaged: save or fetch it again") from error
+
+    @property
+    def architecture(self) -> str:
+        """The class that the weights were saved from."""
+        return str((self.config.get("architectures") or ["(none named)"])[0])
+
+
+def open_checkpoint(name: str) -> Checkpoint:
+    """Find a checkpoint and its family.
+
+    Raises
+    ------
+    InputTypeError, InputError
+        ``name`` is no string, or an empty one.
+    MechvizError
+        Neither a directory with a ``config.json`` nor reachable on the hub.
+    UnsupportedModelError
+        No family file for its ``model_type``.
+    """
+    if not isinstance(name, (str, Path)):
+        raise InputTypeError(f"a ranker is named by a string (a local directory or a hub id), not {shown(name)}")
+    if not str(name):
+        raise InputError("the name of the ranker is empty; give a local directory or a hub id")
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        path = _fetch(str(name))
+    file = path / "config.json"
+    if not file.exists():
+        held = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
+        raise MechvizError(f"{path} has no config.json (it holds {held}); give the directory that save_pretrained wrote")
+    checkpoint = Checkpoint(str(name), path, {}, FAMILIES["bert"])
+    config = checkpoint.read_json("config.json")
+    model_type = config.get("model_type", "(none)")
+    if model_type not in FAMILIES:
+        raise UnsupportedModelError(f"{name} has model_type {model_type!r}; mechviz has family files for {', '.join(FAMILIES)}")
+    return Checkpoint(str(name), path, config, FAMILIES[model_type])
+
+
+def load_model(checkpoint: Checkpoint, class_name: str, **options: Any) -> PreTrainedModel:
+    """Load weights into a `transformers` class, all of them or none.
+
+    Raises
+    ------
+    MechvizError
+        Weights are missing (transformers would fill them at random), do not fit, or are of other parts.
+    """
+    model_class: Any = getattr(transformers, class_name)
+    with _quiet():
+        try:
+            model, info = model_class.from_pretrained(
+                checkpoint.path, output_loading_info=True, local_files_only=True, use_safetensors=None, **options
+            )
+        except MechvizError:
+            raise
+        except Exception as error:
+            raise MechvizError(f"{checkpoint.name}: the weights could not be read as {class_name}: {error}") from error
+    missing = sorted(info["missing_keys"])
+    mismatched = sorted(str(key) for key in info["mismatched_keys"])
+    extra = [key for key in sorted(info["unexpected_keys"]) if not _unused(key, checkpoint.family)]
+    for keys, problem in ((missing, "lacks"), (mismatched, "has with other shapes"), (extra, "holds, beyond what the class has,")):
+        if keys:
+            raise MechvizError(
+                f"{checkpoint.name} {problem} {len(keys)} weights of {class_name} ({', '.join(keys[:4])}"
+                f"{', ...' if len(keys) > 4 else ''}); it was saved as {checkpoint.architecture}: "
+                "a score with random or ignored weights would mean nothing"
+            )
+    return cast(PreTrainedModel, model.eval())
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a checkpoint.
+
+    Raises
+    ------
+    MechvizError
+        There is none.
+    """
+    files = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "vocab.json")
+    if not any((checkpoint.path / file).exists() for file in files):
+        raise MechvizError(
+            f"{checkpoint.name} has no tokenizer (none of {', '.join(files)}); save it there with "
+            "tokenizer.save_pretrained(directory), or pass tokenizer="
+        )
+    return check_tokenizer(AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True), checkpoint.config["vocab_size"])
+
+
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> PreTrainedTokenizerBase:
+    """Return a tokenizer that gives character offsets and fits the vocabulary of the model.
+
+    Raises
+    ------
+    UnsupportedModelError
+        A tokenizer without offsets.
+    MechvizError
+        A tokenizer with more tokens than the model has embeddings.
+    """
+    if not tokenizer.is_fast:
+        raise UnsupportedModelError(f"{type(tokenizer).__name__} gives no character offsets; pass a fast tokenizer as tokenizer=")
+    if len(tokenizer) > vocab_size:
+        raise MechvizError(
+            f"the tokenizer has {len(tokenizer)} tokens and the model {vocab_size} embeddings: they are not of one checkpoint"
+        )
+    return tokenizer
+
+
+def weight_hash(model: torch.nn.Module) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of all weights, names and dtypes included."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _fetch(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=_FILES))
+    except Exception as error:  # the hub client raises its own, httpx's and OSError
+        raise MechvizError(
+            f"{name!r} is no local directory, and it could not be fetched from the hub ({type(error).__name__}). "
+            "Offline: give the directory of a checkpoint that save_pretrained wrote"
+        ) from error
+
+
+def _unused(key: str, family: Family) -> bool:
+    return key.removeprefix(f"{family.prefix}.").startswith(family.unused)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' load report and progress bar off the screen: what it reports becomes our error."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    bar = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if bar:
+            transformers.utils.logging.enable_progress_bar()
