@@ -1,0 +1,32 @@
+"""Which cells a grid has and how many fit one batch: plain arithmetic, no tensors."""
+
+from __future__ import annotations
+
+from mechviz.errors import InputError
+
+GRIDS = ("heads",)
+
+#: Memory that the rows of one batch may take.
+ROW_BUDGET = 512 * 2**20
+
+
+def grid_shape(grid: str, n_layers: int, n_heads: int) -> dict[str, int]:
+    """Return the named sizes of a grid.
+
+    Raises
+    ------
+    InputError
+        An unknown grid; lists those that there are.
+    """
+    if grid != "heads":
+        raise InputError(f"grid={grid!r}; mechviz has {', '.join(map(repr, GRIDS))}")
+    return {"layer": n_layers, "head": n_heads}
+
+
+def rows_within_budget(positions: int, d_model: int, d_mlp: int, budget: int = ROW_BUDGET) -> int:
+    """Return how many rows may run at once, at least 1.
+
+    A row holds, in float32 at its widest point, the MLP's activation before and after its non-linearity beside a few
+    hidden states.
+    """
+    return max(1, budget // (4 * positions * (2 * d_mlp + 6 * d_model)))

@@ -1,0 +1,194 @@
+"""Patching a pair: the session that holds its two runs, and `patch`, which takes it to the end."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+import mechviz
+from mechviz.errors import InputError, NonFiniteError
+from mechviz.patching.attribution import attribute_heads
+from mechviz.patching.cells import grid_shape, rows_within_budget
+from mechviz.patching.edits import Edit, run_cells
+from mechviz.patching.metrics import Metric, find_metric, measure
+from mechviz.patching.pairs import record_pair
+from mechviz.rankers.ranker import Ranker
+from mechviz.results import Direction, PatchResult
+from mechviz.text import FillerLike
+
+METHODS = ("exact", "attribution")
+
+
+class Session:
+    """One pair on one ranker, with its base and source run at hand; the parts of `patch`, step by step.
+
+    Parameters are those of `patch`.
+
+    Attributes
+    ----------
+    pair : Pair
+    shape : dict of str to int
+        Named sizes of the grid.
+    """
+
+    def __init__(
+        self,
+        ranker: Ranker,
+        query: str,
+        doc: str,
+        perturb: object,
+        grid: str = "heads",
+        direction: Direction = "perturbed->original",
+        metric: str | Metric = "effect",
+        filler: FillerLike = "a",
+        truncate: bool = False,
+        docs: Sequence[str] = (),
+        gradient: bool = True,
+    ) -> None:
+        self.ranker = ranker
+        self.grid = grid
+        self.shape = grid_shape(grid, ranker.encoder.n_layers, ranker.encoder.n_heads)
+        self.metric = metric
+        find_metric(metric)
+        self.pair, self.base, self.source = record_pair(ranker, query, doc, perturb, direction, filler, truncate, gradient)
+        self.competitors = ranker.score(query, list(docs), truncate=truncate) if len(docs) else np.empty(0, dtype=np.float32)
+
+    def attribution(self) -> NDArray[np.float32]:
+        """Return the gradient estimate of every cell's patched score, dims (layer, head)."""
+        return attribute_heads(self.base, self.source)
+
+    def exact(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Patch every cell, the top layers first.
+
+        Yields
+        ------
+        tuple
+            Cells by their flat index (row-major in `shape`), and their scores, dims (cell).
+
+        Raises
+        ------
+        NonFiniteError
+            A patched score is NaN or inf.
+        """
+        heads = self.shape["head"]
+        cells = [
+            [Edit(f"blocks.{layer}.attn.hook_z", z[0], heads=(head,))]
+            for layer, z in enumerate(self.source.z)
+            for head in range(heads)
+        ]
+        config = self.ranker.model.config
+        rows = rows_within_budget(len(self.pair.base), config.hidden_size, config.intermediate_size)
+        for chosen, scores in run_cells(self.ranker, self.base, cells, rows):
+            bad = np.flatnonzero(~np.isfinite(scores))
+            if len(bad):
+                layer, head = divmod(chosen[int(bad[0])], heads)
+                raise NonFiniteError(f"patching z of head {head} in layer {layer} gave the score {scores[bad[0]]}")
+            yield np.array(chosen), scores
+
+    def pattern(self, layer: int) -> NDArray[np.float32]:
+        """Return the attention of one layer in both runs, dims (run, head, query_pos, key_pos); run 0 is the base."""
+        if not 0 <= layer < self.shape["layer"]:
+            raise InputError(f"layer {layer} does not exist; there are 0 to {self.shape['layer'] - 1}")
+        kept: list[torch.Tensor] = []
+        encoder = self.ranker.encoder
+        name = f"blocks.{layer}.attn.hook_pattern"
+        with torch.no_grad(), encoder.hooks([(name, lambda pattern, hook: kept.append(pattern))]), encoder.running():
+            for run in (self.base, self.source):
+                args, kwargs = run.calls[layer]
+                encoder.layers[layer](run.resid_pre[layer], *args, **kwargs)
+        return torch.cat(kept).float().cpu().numpy()
+
+    def result(self, method: str, patched: NDArray[np.float32], attribution: NDArray[np.float32] | None = None) -> PatchResult:
+        """Return a result for patched scores, dims as `shape`, NaN where not computed."""
+        return PatchResult(
+            pair=self.pair,
+            grid=self.grid,
+            method=method,
+            metric=find_metric(self.metric)[0],
+            effects=self._named(measure(self.pair, self.metric, patched)),
+            patched=self._named(patched),
+            attribution=None if attribution is None else self._named(attribution),
+            competitors=self.competitors,
+            provenance={**self._provenance, "method": method},
+        )
+
+    def _named(self, values: NDArray[np.float32]) -> xr.DataArray:
+        return xr.DataArray(values, dims=tuple(self.shape), coords={name: np.arange(size) for name, size in self.shape.items()})
+
+    @cached_property
+    def _provenance(self) -> dict[str, str]:
+        pair = self.pair
+        texts = "\x00".join((pair.query, pair.doc, pair.changed))
+        return {
+            "ranker": self.ranker.name,
+            "ranker_kind": self.ranker.kind,
+            "ranker_repr": repr(self.ranker),
+            "weights_sha256": self.ranker.weight_hash(),
+            "texts_sha256": hashlib.sha256(texts.encode()).hexdigest()[:16],
+            "grid": self.grid,
+            "metric": find_metric(self.metric)[0],
+            "direction": pair.direction,
+            "filler": pair.filler,
+            "dtype": str(self.ranker.model.dtype).removeprefix("torch."),
+            "device": str(self.ranker.encoder.device),
+            "mechviz": mechviz.__version__,
+            **{name: version(name) for name in ("torch", "transformers", "transformer-lens", "numpy", "xarray")},
+        }
+
+
+def patch(ranker: Ranker, query: str, doc: str, perturb: object, method: str = "exact", **settings: Any) -> PatchResult:
+    """Patch activations of one text's run into the other's and measure how much of the score change moves.
+
+    Parameters
+    ----------
+    ranker : Ranker
+    query, doc : str
+    perturb : callable or str
+        ``doc -> doc``, ``(doc, query) -> doc``, the perturbed text itself, or ``mv.perturb.on_query`` of a function.
+    method : ``"exact"`` or ``"attribution"``
+        One intervention a cell, or its gradient approximation from one backward pass (fast; may be wrong).
+    grid : str, default ``"heads"``
+        Which cells: ``heads`` patches z of one attention head at all positions.
+    direction : str, default ``"perturbed->original"``
+        Source -> base: activations of the source run are patched into the base run.
+    metric : str or callable, default ``"effect"``
+        ``effect``, ``raw``, ``robust``, or a function of (patched, base, source).
+    filler : str or callable, default ``"a"``
+        What stands where one text has a token and the other none.
+    truncate : bool, default False
+        Cut both texts alike where they are too long, instead of raising.
+    docs : sequence of str, optional
+        Competing documents, for ranks.
+
+    Returns
+    -------
+    PatchResult
+        ``effects`` and ``patched``, float32, dims (layer, head).
+
+    Raises
+    ------
+    MechvizError
+        Input that cannot be used, a perturbation that raises, NaN or inf in the activations.
+
+    Notes
+    -----
+    effect = (patched - base) / (source - base), as in Chen, Merullo and Eickhoff, "Axiomatic causal interventions
+    for reverse engineering relevance computation in neural retrieval models", SIGIR 2024.
+    """
+    if method not in METHODS:
+        raise InputError(f"method={method!r}; mechviz has {', '.join(map(repr, METHODS))}")
+    session = Session(ranker, query, doc, perturb, gradient=method == "attribution", **settings)
+    if method == "attribution":
+        return session.result(method, session.attribution())
+    patched = np.full(tuple(session.shape.values()), np.nan, dtype=np.float32)
+    for cells, scores in session.exact():
+        patched.flat[cells] = scores
+    return session.result(method, patched)
