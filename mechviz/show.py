@@ -1,0 +1,67 @@
+"""The calls that join rankers and views: run, and draw."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from mechviz.patching import Session
+from mechviz.rankers import Ranker
+from mechviz.views import PatchingView
+from mechviz.views.patching import Step, has_kernel
+
+
+def show_patching(
+    ranker: Ranker, query: str, doc: str, perturb: object, *, wait: bool | None = None, theme: str = "auto", **settings: Any
+) -> PatchingView:
+    """Draw why a perturbation changed a document's score.
+
+    The texts are checked and scored and a gradient preview is made inside the call; the view comes back at once and
+    one worker thread replaces the preview by exact values, row by row.
+
+    Parameters
+    ----------
+    ranker : Ranker
+    query, doc : str
+    perturb : callable or str
+        ``doc -> doc``, ``(doc, query) -> doc``, the perturbed text itself, or ``mv.perturb.on_query`` of a function.
+    wait : bool, optional
+        Compute everything inside the call. Default: True where there is no kernel or the environment variable
+        ``MECHVIZ_WAIT`` is 1 (for notebooks that are executed to a file), else False.
+    theme : ``"auto"``, ``"light"`` or ``"dark"``
+    **settings
+        As in `mechviz.patch`: ``grid``, ``direction``, ``metric``, ``filler``, ``truncate``, and ``docs``, the
+        competing documents that ranks are counted among.
+
+    Returns
+    -------
+    PatchingView
+        ``.result`` waits for the exact values; ``.cancel()`` stops; ``.to_html("why.html")`` writes one file.
+
+    Raises
+    ------
+    MechvizError
+        Input that cannot be used, a perturbation that raises, NaN or inf in the activations.
+    """
+    session = Session(ranker, query, doc, perturb, **settings)
+    preview = session.attribution()
+    view = PatchingView(session.result("attribution", preview), session.pattern, theme)
+    if wait is None:
+        wait = os.environ.get("MECHVIZ_WAIT") == "1" or not has_kernel()
+    view.follow(_steps(session, preview), preview.size, wait)
+    return view
+
+
+def _steps(session: Session, preview: Any) -> Iterator[Step]:
+    patched = np.full_like(preview, np.nan)
+    for cells, scores in session.exact():
+        patched.flat[cells] = scores
+        exact = np.isfinite(patched)
+        yield Step(
+            shown=session.result("exact", np.where(exact, patched, preview)),
+            exact=exact,
+            result=session.result("exact", patched, preview),
+        )

@@ -1,0 +1,254 @@
+"""The live picture of a patching result: one widget, three panels, one selection."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import comm
+import numpy as np
+import traitlets
+from numpy.typing import NDArray
+
+import mechviz
+from mechviz import snapshot, wire
+from mechviz.errors import InputError, MechvizError, shown
+from mechviz.results import PatchResult
+
+#: Heads whose attention comes with the widget; any other is fetched when asked for.
+_LIVE_HEADS = 8
+_LIVE_BYTES = 1_000_000
+#: Attention that a page may hold; base64 makes it a third longer.
+_PAGE_BYTES = 1_500_000
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One advance of a computation.
+
+    Attributes
+    ----------
+    shown : PatchResult
+        What to draw now, estimates where exact values are still missing.
+    exact : bool array, dims as the grid
+        Which cells of ``shown`` are exact.
+    result : PatchResult
+        What has been computed so far.
+    """
+
+    shown: PatchResult
+    exact: NDArray[np.bool_]
+    result: PatchResult
+
+
+class PatchingView(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget's base is untyped
+    """Head grid, texts before and after, and attention lines of one patched pair.
+
+    Parameters
+    ----------
+    result : PatchResult
+        From `mechviz.patch`, from a file, or made of anybody's arrays.
+    patterns : callable, optional
+        ``layer -> float32 array, dims (run, head, query_pos, key_pos)``, run 0 the base. Without it no lines are drawn.
+    theme : ``"auto"``, ``"light"`` or ``"dark"``
+
+    Attributes
+    ----------
+    result : PatchResult
+    selection : dict
+        ``layer``, ``head`` and the pinned position ``pos`` (or None); may be set.
+    """
+
+    _esm = snapshot.STATIC / "widget.js"
+    _css = snapshot.STATIC / "widget.css"
+
+    spec = traitlets.Dict().tag(sync=True)
+    buffers = traitlets.Dict().tag(sync=True)
+    cells = traitlets.Dict().tag(sync=True)
+    progress = traitlets.Dict().tag(sync=True)
+    selection = traitlets.Dict().tag(sync=True)
+    theme = traitlets.Enum(["auto", "light", "dark"], default_value="auto").tag(sync=True)
+
+    def __init__(self, result: PatchResult, patterns: wire.Patterns | None = None, theme: str = "auto") -> None:
+        self._result = result
+        self._patterns = patterns
+        self._worker: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._failure: Exception | None = None
+        heads = self._pack_heads(_LIVE_HEADS, _LIVE_BYTES)
+        super().__init__(
+            spec=wire.pack_spec(result, heads),
+            buffers=_bytes({name: array for head in heads for name, array in head.arrays.items()}),
+            cells=_bytes(wire.pack_cells(result)),
+            progress=self._progress("done", result, result),
+            selection=self._first_selection(),
+            theme=theme,
+        )
+        self.on_msg(self._answer)
+
+    # -- what a person uses --------------------------------------------------------------------------------------
+
+    @property
+    def result(self) -> PatchResult:
+        """The result; waits for a computation that still runs, and raises what it raised."""
+        self._wait()
+        if self._failure is not None:
+            raise self._failure
+        return self._result
+
+    def cancel(self) -> None:
+        """Stop the computation after the batch that runs now; cells that are done stay."""
+        self._stop.set()
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the view as one HTML file that needs no network, and return its path; waits for the computation.
+
+        The file holds the lines of as many heads as fit, by falling effect, and says which.
+
+        Raises
+        ------
+        InputError
+            The folder does not exist.
+        """
+        result = self.result
+        heads = self._pack_heads(result.effects.size, _PAGE_BYTES)
+        state = {
+            "spec": wire.pack_spec(result, heads),
+            "buffers": _bytes({name: array for head in heads for name, array in head.arrays.items()}),
+            "cells": self.cells,
+            "progress": {**self.progress, "live": False},
+            "selection": dict(self.selection),
+            "theme": self.theme,
+        }
+        page = snapshot.to_html(_plain(state), f"{result.pair.perturbation} - mechviz", mechviz.__version__)
+        size = len(page.encode())
+        if size > snapshot.SIZE_CAP:
+            warnings.warn(f"{path} has {size / 2**20:.1f} MB, over {snapshot.SIZE_CAP / 2**20:.0f} MB", stacklevel=2)
+        return snapshot.write(path, page)
+
+    def __repr__(self) -> str:
+        state = self.progress.get("state", "")
+        return f"PatchingView({self._result!r}, {state})"
+
+    # -- the computation that fills it ---------------------------------------------------------------------------
+
+    def follow(self, steps: Iterator[Step], total: int, wait: bool) -> None:
+        """Draw a computation as it goes, in a worker thread unless ``wait``."""
+        self.progress = {**self.progress, "state": "running", "done": 0, "total": total, "live": has_kernel()}
+        if wait:
+            self._run(steps)
+            if self._failure is not None:
+                raise self._failure
+        else:
+            self._worker = threading.Thread(target=self._run, args=(steps,), name="mechviz-patching", daemon=True)
+            self._worker.start()
+
+    def _run(self, steps: Iterator[Step]) -> None:
+        start = time.perf_counter()
+        try:
+            for step in steps:
+                self._result = step.result
+                self.cells = _bytes(wire.pack_cells(step.shown, step.exact))
+                complete = bool(step.exact.all())
+                state = "done" if complete else "cancelled" if self._stop.is_set() else "running"
+                self.progress = self._progress(state, step.result, step.shown, time.perf_counter() - start)
+                if state == "cancelled":
+                    break
+        except Exception as error:
+            self._failure = error
+            self.progress = {**self.progress, "state": "failed", "message": f"{type(error).__name__}: {error}"}
+
+    def _wait(self) -> None:
+        if self._worker is not None and self._worker is not threading.current_thread():
+            self._worker.join()
+
+    def _progress(self, state: str, result: PatchResult, drawn: PatchResult, seconds: float = 0.0) -> dict[str, Any]:
+        exact = np.isfinite(result.patched.values) & (result.method == "exact")
+        return {
+            "state": state,
+            "done": int(exact.sum()),
+            "total": int(drawn.patched.size),
+            "seconds": round(seconds, 3),
+            "message": "",
+            "agreement": result.agreement(),
+            "live": has_kernel(),
+        }
+
+    # -- attention -----------------------------------------------------------------------------------------------
+
+    def _pack_heads(self, count: int, budget: int) -> list[wire.HeadEdges]:
+        if self._patterns is None:
+            return []
+        top = self._result.top(count)
+        return wire.pack_heads(self._patterns, list(zip(top["layer"].tolist(), top["head"].tolist(), strict=True)), budget)
+
+    def _first_selection(self) -> dict[str, Any]:
+        top = self._result.top(1)
+        layer, head = (int(top["layer"][0]), int(top["head"][0])) if len(top) else (0, 0)
+        return {"layer": layer, "head": head, "pos": None}
+
+    @traitlets.validate("selection")
+    def _check_selection(self, proposal: Any) -> dict[str, Any]:
+        value = dict(proposal["value"])
+        sizes = self._result.effects.sizes
+        for name in ("layer", "head"):
+            if not isinstance(value.get(name), int) or not 0 <= value[name] < sizes[name]:
+                raise InputError(f"selection[{name!r}] = {shown(value.get(name))}; give a number from 0 to {sizes[name] - 1}")
+        pos = value.setdefault("pos", None)
+        if pos is not None and not (isinstance(pos, int) and 0 <= pos < len(self._result.pair.base)):
+            raise InputError(f"selection['pos'] = {shown(pos)}; give None or a position below {len(self._result.pair.base)}")
+        return value
+
+    def _answer(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
+        """Answer a message from the browser; what goes wrong is told there, not swallowed."""
+        if content.get("type") == "cancel":
+            self.cancel()
+            return
+        try:
+            if content.get("type") != "attention":
+                raise MechvizError(f"unknown message {shown(content.get('type'))}")
+            if self._patterns is None:
+                raise MechvizError("this view was made without attention patterns: pass patterns= to PatchingView")
+            layer, head = int(content["layer"]), int(content["head"])
+            pattern = self._patterns(layer)
+            edges = wire.pack_head(layer, head, pattern[0, head], pattern[1, head])
+        except Exception as error:
+            self.send({"type": "error", "id": content.get("id"), "message": f"{type(error).__name__}: {error}"})
+            return
+        self.send(
+            {
+                "type": "attention",
+                "id": content.get("id"),
+                "entry": edges.entry,
+                "buffers": wire.describe(edges.arrays),
+                "order": list(edges.arrays),
+            },
+            buffers=[wire.to_bytes(array) for array in edges.arrays.values()],
+        )
+
+
+def has_kernel() -> bool:
+    """Return whether somebody listens: a notebook kernel, marimo, or another host that replaced comm's default."""
+    return bool(comm.create_comm is not comm._create_comm)
+
+
+def _bytes(arrays: dict[str, NDArray[Any]]) -> dict[str, bytes]:
+    return {name: wire.to_bytes(array) for name, array in arrays.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Replace non-finite floats by None, which JSON has and NaN is not."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

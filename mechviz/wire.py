@@ -1,0 +1,243 @@
+"""What crosses from Python to the drawing: one small JSON spec and named little-endian buffers.
+
+The same form travels by widget traits and inside an HTML snapshot; ``js/src/wire.ts`` is its reader, and both are
+tested on the files in ``tests/fixtures/wire``. Effects and scores are float32, attention float16. Attention is sent
+as its strongest edges, never as a full matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechviz.errors import InputError
+from mechviz.results import PatchResult
+from mechviz.text import Tokens
+
+FORMAT = 1
+
+#: Edges of a row are kept until they hold this share of its attention.
+EDGE_MASS = 0.7
+#: Edges of one head and run at most; SVG stays fast below it.
+EDGE_CAP = 4000
+
+#: Values of the ``state`` buffer.
+EMPTY, PREVIEW, EXACT = 0, 1, 2
+
+#: A change below this share of the competitors' score spread is called weak.
+_WEAK = 0.05
+
+_DTYPES = {np.dtype("<f4"): "f4", np.dtype("<f2"): "f2", np.dtype("<u2"): "u2", np.dtype("<u1"): "u1", np.dtype("<i4"): "i4"}
+
+#: Attention of one layer in both runs, dims (run, head, query_pos, key_pos); run 0 is the base.
+Patterns = Callable[[int], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class HeadEdges:
+    """The attention lines of one head in both runs, packed.
+
+    Attributes
+    ----------
+    entry : dict
+        Layer, head, and for each run how many edges are kept, of how many, and their share of the attention.
+    arrays : dict of str to array
+    """
+
+    entry: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+def describe(arrays: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, Any]]:
+    """Return dtype and shape of each array, as the reader wants them."""
+    return {name: {"dtype": _DTYPES[array.dtype.newbyteorder("<")], "shape": list(array.shape)} for name, array in arrays.items()}
+
+
+def to_bytes(array: NDArray[Any]) -> bytes:
+    """Return the array's bytes, row-major and little-endian."""
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
+
+
+def pack_head(layer: int, head: int, base: NDArray[np.float32], source: NDArray[np.float32]) -> HeadEdges:
+    """Pack the strongest attention edges of one head.
+
+    Parameters
+    ----------
+    layer, head : int
+    base, source : float32 arrays, dims (query_pos, key_pos)
+        Attention of the two runs.
+    """
+    entry: dict[str, Any] = {"layer": layer, "head": head}
+    arrays: dict[str, NDArray[Any]] = {}
+    for run, pattern in (("base", base), ("source", source)):
+        if pattern.ndim != 2 or max(pattern.shape) > np.iinfo(np.uint16).max:
+            raise InputError(f"attention must have dims (query_pos, key_pos), each at most 65,535, not shape {pattern.shape}")
+        query_pos, key_pos = strongest_edges(pattern)
+        weight = pattern[query_pos, key_pos]
+        name = f"attention.{layer}.{head}.{run}"
+        arrays[f"{name}.query_pos"] = query_pos.astype("<u2")
+        arrays[f"{name}.key_pos"] = key_pos.astype("<u2")
+        arrays[f"{name}.weight"] = weight.astype("<f2")
+        arrays[f"{name}.received"] = pattern.mean(0).astype("<f2")
+        total = float(pattern.sum())
+        entry[run] = {"edges": len(weight), "of": int(pattern.size), "mass": float(weight.sum()) / total if total else 0.0}
+    return HeadEdges(entry, arrays)
+
+
+def pack_heads(patterns: Patterns, heads: Sequence[tuple[int, int]], budget: int) -> list[HeadEdges]:
+    """Pack heads in the order given until ``budget`` bytes are full; each layer's attention is computed once."""
+    packed: dict[tuple[int, int], HeadEdges] = {}
+    for layer in dict.fromkeys(layer for layer, _ in heads):
+        pattern = patterns(layer)
+        for head in (head for at, head in heads if at == layer):
+            packed[layer, head] = pack_head(layer, head, pattern[0, head], pattern[1, head])
+    sizes = np.cumsum([packed[head].nbytes for head in heads])
+    return [packed[head] for head, size in zip(heads, sizes, strict=True) if size <= budget]
+
+
+def strongest_edges(pattern: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the edges to draw, strongest first: of each row those that hold `EDGE_MASS` of it, `EDGE_CAP` in all."""
+    order = np.argsort(-pattern, axis=1, kind="stable")
+    sorted_rows = np.take_along_axis(pattern, order, axis=1)
+    before = np.cumsum(sorted_rows, axis=1) - sorted_rows
+    row, column = np.nonzero((before < EDGE_MASS * sorted_rows.sum(1, keepdims=True)) & (sorted_rows > 0))
+    strongest = np.argsort(-sorted_rows[row, column], kind="stable")[:EDGE_CAP]
+    return row[strongest], order[row[strongest], column[strongest]]
+
+
+def pack_cells(result: PatchResult, exact: NDArray[np.bool_] | None = None) -> dict[str, NDArray[Any]]:
+    """Pack the grid: ``effects``, ``patched`` and what each cell is (``state``).
+
+    Parameters
+    ----------
+    result : PatchResult
+    exact : bool array, dims as the grid, optional
+        Which cells are exact while a computation runs; default all that are there, by the result's method.
+    """
+    patched = result.patched.values
+    state = np.where(np.isfinite(patched), EXACT if result.method == "exact" else PREVIEW, EMPTY)
+    if exact is not None:
+        state = np.where(exact, EXACT, np.minimum(state, PREVIEW))
+    return {
+        "effects": result.effects.values.astype("<f4"),
+        "patched": patched.astype("<f4"),
+        "state": state.astype("<u1"),
+    }
+
+
+def pack_spec(result: PatchResult, heads: list[HeadEdges]) -> dict[str, Any]:
+    """Return the JSON part: everything that does not change while cells are computed."""
+    pair = result.pair
+    arrays = {name: array for head in heads for name, array in head.arrays.items()}
+    provenance = dict(result.provenance)
+    return {
+        "format": FORMAT,
+        "kind": "patching",
+        "ranker": {
+            "name": provenance.get("ranker", "ranker"),
+            "kind": provenance.get("ranker_kind", ""),
+            "n_layers": int(result.effects.shape[0]),
+            "n_heads": int(result.effects.shape[1]),
+        },
+        "query": pair.query,
+        "perturbation": pair.perturbation,
+        "side": pair.side,
+        "direction": pair.direction,
+        "filler": pair.filler,
+        "truncated": pair.truncated or None,
+        "scores": {name: getattr(pair, f"{name}_score") for name in ("original", "perturbed", "base", "source")},
+        "gate": {"open": pair.gate, "message": "" if pair.gate else gate_message(result)},
+        "banners": banners(result),
+        "ranks": ranks(result),
+        "grid": {
+            "name": result.grid,
+            "dims": list(result.effects.dims),
+            "shape": list(result.effects.shape),
+            "stack": pair.stack,
+            "metric": result.metric,
+        },
+        "tokens": {"base": _tokens(pair.base), "source": _tokens(pair.source)},
+        "alignment": list(pair.alignment.kinds),
+        "attention": {"label": attention_label(pair.stack), "heads": [head.entry for head in heads]},
+        "buffers": describe(arrays),
+        "provenance": provenance,
+    }
+
+
+def gate_message(result: PatchResult) -> str:
+    """Say why effects are not defined."""
+    pair = result.pair
+    return (
+        f"The perturbation did not change the score of the runs ({pair.base_score:.6g} and {pair.source_score:.6g}), so there is "
+        "no change to share out: effects are not defined. Differences of scores are shown instead."
+    )
+
+
+def banners(result: PatchResult) -> list[dict[str, str]]:
+    """Return what a reader must know before reading the numbers."""
+    pair = result.pair
+    found: list[dict[str, str]] = []
+    if not pair.gate:
+        found.append({"level": "warn", "text": gate_message(result)})
+    spread = np.ptp(result.competitors) if len(result.competitors) else 0.0
+    if pair.gate and spread and abs(pair.change) < _WEAK * spread:
+        share = 100 * abs(pair.change) / spread
+        found.append(
+            {
+                "level": "warn",
+                "text": f"Weak change: {abs(pair.change):.3g} is {share:.1f}% of the competitors' score spread ({spread:.3g}). "
+                "Effects divide by it, so read them with care.",
+            }
+        )
+    if not pair.masks_equal:
+        found.append(
+            {"level": "info", "text": "The filler is masked out: attention differs between the runs by more than the texts."}
+        )
+    if pair.truncated:
+        found.append({"level": "info", "text": f"Truncated: {pair.truncated}."})
+    return found
+
+
+def ranks(result: PatchResult) -> dict[str, Any] | None:
+    """Return the rank of both texts among the competitors, 1 the best; ties count for the competitor."""
+    if not len(result.competitors):
+        return None
+    pair = result.pair
+    scores = result.competitors
+
+    def rank(score: float) -> int:
+        return int((scores >= np.float32(score)).sum()) + 1
+
+    return {
+        "original": rank(pair.original_score),
+        "perturbed": rank(pair.perturbed_score),
+        "of": len(scores) + 1,
+        "competitors": [float(score) for score in scores],
+    }
+
+
+def attention_label(stack: str) -> str:
+    """Say whose attention the lines are."""
+    if stack in ("doc", "query"):
+        tower = "document" if stack == "doc" else "query"
+        return f"Attention within the {tower} tower: this ranker reads query and document apart"
+    return "Self-attention over query and document together"
+
+
+def _tokens(tokens: Tokens) -> dict[str, Any]:
+    return {
+        "labels": list(tokens.labels),
+        "strings": list(tokens.strings),
+        "segments": list(tokens.segments),
+        "words": tokens.words.tolist(),
+        "fillers": tokens.fillers.astype(int).tolist(),
+    }
