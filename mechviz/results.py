@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -214,7 +214,7 @@ class PatchResult:
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row a cell: its coordinates, ``effect``, ``patched`` and ``difference`` (patched - base)."""
-        frame = cast(pd.DataFrame, self.effects.rename("effect").to_dataframe().reset_index())
+        frame = self.effects.rename("effect").to_dataframe().reset_index()
         frame["patched"] = self.patched.values.ravel()
         frame["difference"] = frame["patched"] - self.pair.base_score
         if self.attribution is not None:
@@ -276,7 +276,9 @@ class PatchResult:
                 dataset = opened.load()
             words = json.loads(bytes(dataset[_JSON_VARIABLE].values).decode("ascii"))
         except Exception as error:
-            raise MechvizError(f"{path} is not a complete mechviz result ({type(error).__name__}: {error}); save it again") from error
+            raise MechvizError(
+                f"{path} is not a complete mechviz result ({type(error).__name__}: {error}); save it again"
+            ) from error
         if words["format"] != _FORMAT:
             raise MechvizError(f"{path} has format {words['format']}, this mechviz reads {_FORMAT}; update mechviz")
         return cls(

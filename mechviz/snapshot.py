@@ -37,7 +37,7 @@ _PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'sha256-{digest}' blob:; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="mechviz {version}">
@@ -74,11 +74,13 @@ def to_html(state: Mapping[str, Any], title: str, version: str) -> str:
     version : str
         Of mechviz.
     """
-    binary = {part: {name: base64.b64encode(data).decode() for name, data in state[part].items()} for part in ("buffers", "cells")}
+    binary = {
+        part: {name: base64.b64encode(data).decode() for name, data in state[part].items()} for part in ("buffers", "cells")
+    }
     payload = {"bundle": bundle(), "css": stylesheet(), "state": {**state, **binary}}
     digest = hashlib.sha256(_BOOTSTRAP.encode()).digest()
     return _PAGE.format(
-        digest=base64.b64encode(digest).decode(),
+        policy=f"default-src 'none'; script-src 'sha256-{base64.b64encode(digest).decode()}' blob:; style-src 'unsafe-inline'",
         version=html.escape(version),
         title=html.escape(title),
         page_css=_PAGE_CSS,

@@ -85,7 +85,8 @@ class Kernel:
         else:
             q = self.parts[layer].query(self._read(layer, hidden)).view(rows, 1, *heads[3:])
             k, v = F.linear(hidden, weight[d_model:], bias[d_model:]).view(heads).unbind(2)
-        z = F.scaled_dot_product_attention(*(x.transpose(1, 2) for x in (q, k, v)), attn_mask=self.mask)
+        q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+        z = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask)
         part = self.parts[layer]
         return F.linear(z.transpose(1, 2).reshape(rows, -1, d_model), part.attn_out.weight, part.attn_out.bias)
 

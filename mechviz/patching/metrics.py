@@ -26,7 +26,8 @@ def raw(patched: NDArray[np.float64], base: float, source: float) -> NDArray[np.
 
 def robust(patched: NDArray[np.float64], base: float, source: float) -> NDArray[np.float64]:
     """Return ``(patched - base) / sqrt(1 + (source - base)^2)``, which small changes do not blow up (Polyakov et al. 2025)."""
-    return (patched - base) / np.sqrt(1 + (source - base) ** 2)
+    scale = float(np.sqrt(1 + (source - base) ** 2))
+    return (patched - base) / scale
 
 
 METRICS: dict[str, Metric] = {"effect": effect, "raw": raw, "robust": robust}

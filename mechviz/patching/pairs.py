@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mechviz.errors import InputError, shown
 from mechviz.patching.runs import Run, record
-from mechviz.rankers.ranker import Ranker, check_own_tokens, pick, rows_within, too_long
+from mechviz.rankers.ranker import Ranker, check_own_tokens, rows_within, too_long
 from mechviz.results import DIRECTIONS, Direction, Pair
 from mechviz.text import Alignment, FillerLike, Tokens, align, bind_filler
 from mechviz.text.checks import check_text
@@ -72,7 +72,9 @@ def record_pair(
     if direction not in DIRECTIONS:
         raise InputError(f"direction={shown(direction)}; it is one of {', '.join(map(repr, DIRECTIONS))}")
     if ranker.encoder.hooked():
-        raise InputError("this ranker has hooks set (a with ranker.hooks(...) block is open): they would mix with the patches; leave it first")
+        raise InputError(
+            "this ranker has hooks set (a with ranker.hooks(...) block is open): they would mix with the patches; leave it first"
+        )
     query, doc = check_text("query", query), check_text("doc", doc)
     perturbation = as_perturbation(perturb)
     bound = bind_filler(filler, ranker.tokenizer)
@@ -139,12 +141,10 @@ def _aligned(
             "shorten the document or change its beginning"
         )
     cut = f"the texts were cut from {length} to {limit} aligned tokens, both at the same place"
-    return {name: pick(tokens, rows) for name, tokens in texts.items()}, alignment, cut
+    return {name: tokens.pick(rows) for name, tokens in texts.items()}, alignment, cut
 
 
-def _fill(
-    tokens: Tokens, index: NDArray[np.int64], other: Tokens, other_index: NDArray[np.int64], filler: Filler
-) -> Tokens:
+def _fill(tokens: Tokens, index: NDArray[np.int64], other: Tokens, other_index: NDArray[np.int64], filler: Filler) -> Tokens:
     """Spread a text over the rows of the alignment, each gap filled by the policy."""
     ids: list[int] = []
     strings: list[str] = []
@@ -160,5 +160,5 @@ def _score_without_fillers(ranker: Ranker, run: Run) -> float:
     """Return the score of the user's own text."""
     if not run.tokens.fillers.any():
         return run.score
-    own = pick(run.tokens, np.flatnonzero(~run.tokens.fillers))
+    own = run.tokens.pick(np.flatnonzero(~run.tokens.fillers))
     return float(ranker.score_all([{**run.inputs, run.stack: own}])[0])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from typing_extensions import override
 
 from mechviz.errors import UnsupportedModelError
 from mechviz.rankers.checkpoint import check_tokenizer, load_model, load_tokenizer, open_checkpoint
@@ -55,38 +56,43 @@ class Cat(Ranker):
             label = checkpoint.path.name
             if checkpoint.architecture not in checkpoint.family.heads:
                 raise UnsupportedModelError(
-                    f"{name} was saved as {checkpoint.architecture}, which has no classification head: its score would be random. "
-                    f"Cat opens {', '.join(checkpoint.family.heads)}; for an encoder use mv.Dot"
+                    f"{name} was saved as {checkpoint.architecture}, which has no classification head: "
+                    f"its score would be random. Cat opens {', '.join(checkpoint.family.heads)}; for an encoder use mv.Dot"
                 )
             model = load_model(checkpoint, checkpoint.architecture)
-            tokenizer = (
-                load_tokenizer(checkpoint) if tokenizer is None else check_tokenizer(tokenizer, model.config.vocab_size)
-            )
+            tokenizer = load_tokenizer(checkpoint) if tokenizer is None else check_tokenizer(tokenizer, model.config.vocab_size)
         super().__init__(label, model, tokenizer, max_length)
         heads = self.encoder.family.heads
         if type(model).__name__ not in heads:
-            raise UnsupportedModelError(f"{type(model).__name__} has no classification head; mechviz opens {', '.join(supported())}")
+            raise UnsupportedModelError(
+                f"{type(model).__name__} has no classification head; mechviz opens {', '.join(supported())}"
+            )
         self._head = heads[type(model).__name__]
-        self.n_labels = int(model.config.num_labels)
+        self.n_labels = int(model.config.num_labels or 0)
         if self.n_labels not in (1, 2):
             raise UnsupportedModelError(
                 f"{label} has {self.n_labels} labels, and which of them means relevance cannot be known; "
                 "Cat takes one label (its logit) or two (logit[1] - logit[0])"
             )
 
+    @override
     def tokenize(self, query: str, doc: str) -> dict[str, Tokens]:
         return {"encoder": tokenize(self.tokenizer, ("query", query), ("doc", doc))}
 
+    @override
     def stack_of(self, side: str) -> str:
         return "encoder"
 
+    @override
     def score_inputs(self, batch: Sequence[Inputs]) -> Tensor:
         hidden, _ = self.encode([inputs["encoder"] for inputs in batch])
         return self.readout("encoder", batch[0])(hidden)
 
+    @override
     def readout(self, stack: str, inputs: Inputs) -> Readout:
         return _Classify(self.model, self._head)
 
+    @override
     def describe(self) -> str:
         return ", score=logit" if self.n_labels == 1 else ", score=logit[1] - logit[0]"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,7 +37,9 @@ class Checkpoint:
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise MechvizError(f"{path} is not valid JSON ({error}); the checkpoint is damaged: save or fetch it again") from error
+            raise MechvizError(
+                f"{path} is not valid JSON ({error}); the checkpoint is damaged: save or fetch it again"
+            ) from error
 
     @property
     def architecture(self) -> str:
@@ -98,7 +99,11 @@ def load_model(checkpoint: Checkpoint, class_name: str, **options: Any) -> PreTr
     missing = sorted(info["missing_keys"])
     mismatched = sorted(str(key) for key in info["mismatched_keys"])
     extra = [key for key in sorted(info["unexpected_keys"]) if not _unused(key, checkpoint.family)]
-    for keys, problem in ((missing, "lacks"), (mismatched, "has with other shapes"), (extra, "holds, beyond what the class has,")):
+    for keys, problem in (
+        (missing, "lacks"),
+        (mismatched, "has with other shapes"),
+        (extra, "holds, beyond what the class has,"),
+    ):
         if keys:
             raise MechvizError(
                 f"{checkpoint.name} {problem} {len(keys)} weights of {class_name} ({', '.join(keys[:4])}"
@@ -172,14 +177,13 @@ def _unused(key: str, family: Family) -> bool:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep transformers' load report and progress bar off the screen: what it reports becomes our error."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    bar = transformers.utils.logging.is_progress_bar_enabled()
-    transformers.utils.logging.disable_progress_bar()
+    talk: Any = transformers.utils.logging
+    level, bar = talk.get_verbosity(), talk.is_progress_bar_enabled()
+    talk.set_verbosity_error()
+    talk.disable_progress_bar()
     try:
         yield
     finally:
-        logger.setLevel(level)
+        talk.set_verbosity(level)
         if bar:
-            transformers.utils.logging.enable_progress_bar()
+            talk.enable_progress_bar()

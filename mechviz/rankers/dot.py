@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from typing_extensions import override
 
 from mechviz.errors import InputError, UnsupportedModelError
 from mechviz.rankers.checkpoint import Checkpoint, check_tokenizer, load_model, load_tokenizer, open_checkpoint
@@ -66,9 +67,7 @@ class Dot(Ranker):
             label = checkpoint.path.name
             said = read_sentence_transformers(checkpoint)
             model = load_model(checkpoint, checkpoint.family.base, add_pooling_layer=False)
-            tokenizer = (
-                load_tokenizer(checkpoint) if tokenizer is None else check_tokenizer(tokenizer, model.config.vocab_size)
-            )
+            tokenizer = load_tokenizer(checkpoint) if tokenizer is None else check_tokenizer(tokenizer, model.config.vocab_size)
         pooling = pooling or said.get("pooling")
         if pooling not in POOLINGS:
             raise InputError(
@@ -84,12 +83,15 @@ class Dot(Ranker):
         self.pooling = pooling
         self.normalize = bool(said.get("normalize", False)) if normalize is None else normalize
 
+    @override
     def tokenize(self, query: str, doc: str) -> dict[str, Tokens]:
         return {side: tokenize(self.tokenizer, (side, text)) for side, text in (("query", query), ("doc", doc))}
 
+    @override
     def stack_of(self, side: str) -> str:
         return side
 
+    @override
     def score_inputs(self, batch: Sequence[Inputs]) -> Tensor:
         # Scoring one query against many documents is the common case: each different query is encoded once.
         different = list({inputs["query"].ids.tobytes(): inputs["query"] for inputs in batch}.items())
@@ -98,6 +100,7 @@ class Dot(Ranker):
         docs = self._vectors([inputs["doc"] for inputs in batch])
         return (queries[[row[inputs["query"].ids.tobytes()] for inputs in batch]] * docs).sum(-1)
 
+    @override
     def readout(self, stack: str, inputs: Inputs) -> Readout:
         with torch.no_grad():
             other = self._vectors([inputs["doc" if stack == "query" else "query"]])[0]
@@ -114,6 +117,7 @@ class Dot(Ranker):
             pooled = (hidden * weight).sum(1) / weight.sum(1).clamp(min=1e-9)
         return torch.nn.functional.normalize(pooled, dim=-1) if self.normalize else pooled
 
+    @override
     def describe(self) -> str:
         return f", pooling={self.pooling!r}, score={'cosine' if self.normalize else 'dot product'}"
 
@@ -151,7 +155,9 @@ def read_sentence_transformers(checkpoint: Checkpoint) -> dict[str, Any]:
         elif kind == "Normalize":
             said["normalize"] = True
         else:
-            raise UnsupportedModelError(f"{checkpoint.name} has the sentence-transformers module {kind}; mechviz has no such step")
+            raise UnsupportedModelError(
+                f"{checkpoint.name} has the sentence-transformers module {kind}; mechviz has no such step"
+            )
     return said
 
 
@@ -163,5 +169,7 @@ def _pooling(checkpoint: Checkpoint, file: str) -> str:
         names = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
         chosen = [names.get(key, key) for key, on in settings.items() if key.startswith("pooling_mode_") and on]
     if len(chosen) != 1 or chosen[0] not in POOLINGS:
-        raise UnsupportedModelError(f"{checkpoint.name} pools by {' and '.join(chosen) or 'nothing'}; mechviz has {', '.join(POOLINGS)}")
+        raise UnsupportedModelError(
+            f"{checkpoint.name} pools by {' and '.join(chosen) or 'nothing'}; mechviz has {', '.join(POOLINGS)}"
+        )
     return chosen[0]

@@ -79,12 +79,9 @@ class Encoder:
         self.d_model = int(model.config.hidden_size)
         self.d_head = self.d_model // self.n_heads
         self.lock = _LOCKS.setdefault(model, threading.RLock())
-        self.points: dict[str, HookPoint] = {"hook_embed": HookPoint()}
-        for layer in range(self.n_layers):
-            for suffix in (*_TAPS, *(f"attn.hook_{site}" for site in _ATTENTION)):
-                self.points[f"blocks.{layer}.{suffix}"] = HookPoint()
-        for name, point in self.points.items():
-            point.name = name
+        suffixes = (*_TAPS, *(f"attn.hook_{site}" for site in _ATTENTION))
+        names = ["hook_embed", *(f"blocks.{layer}.{suffix}" for layer in range(self.n_layers) for suffix in suffixes)]
+        self.points: dict[str, HookPoint] = {name: _point(name) for name in names}
 
     @property
     def device(self) -> torch.device:
@@ -151,9 +148,9 @@ class Encoder:
                 self.model.set_attn_implementation(IMPLEMENTATION)
                 stack.callback(self.model.set_attn_implementation, before)
             if training:  # dropout would make every run another one
-                modes = [(module, module.training) for module in self.model.modules()]
-                self.model.eval()
-                stack.callback(lambda: [setattr(module, "training", mode) for module, mode in modes])
+                for module in self.model.modules():
+                    stack.callback(setattr, module, "training", module.training)
+                    module.training = False
             for name in self.hooked():
                 self._connect(name, stack)
             yield
@@ -221,6 +218,12 @@ def require_exact_products(dtype: torch.dtype) -> None:
         )
 
 
+def _point(name: str) -> HookPoint:
+    point = cast(Callable[[], HookPoint], HookPoint)()  # its constructor carries no types
+    point.name = name
+    return point
+
+
 def _remove(point: HookPoint, handle: Any) -> None:
     handle.hook.remove()
     for handles in (point.fwd_hooks, point.bwd_hooks):
@@ -231,9 +234,7 @@ def _remove(point: HookPoint, handle: Any) -> None:
 def _tap(module: nn.Module, side: Literal["in", "out"], point: HookPoint) -> Any:
     """Lead the first input or the output of a module through a hook point."""
     if side == "in":
-        return module.register_forward_pre_hook(
-            lambda _, args, kwargs: ((point(args[0]), *args[1:]), kwargs), with_kwargs=True
-        )
+        return module.register_forward_pre_hook(lambda _, args, kwargs: ((point(args[0]), *args[1:]), kwargs), with_kwargs=True)
     return module.register_forward_hook(
         lambda _, args, output: (point(output[0]), *output[1:]) if isinstance(output, tuple) else point(output)
     )

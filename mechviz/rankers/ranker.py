@@ -193,7 +193,10 @@ class Ranker(ABC):
         device = self.encoder.device
 
         def padded(name: str, value: int) -> Tensor:
-            rows = [np.pad(getattr(tokens, name).astype(np.int64), (0, length - len(tokens)), constant_values=value) for tokens in batch]
+            rows = [
+                np.pad(getattr(tokens, name).astype(np.int64), (0, length - len(tokens)), constant_values=value)
+                for tokens in batch
+            ]
             return torch.as_tensor(np.stack(rows), device=device)
 
         mask = padded("mask", 0)
@@ -214,7 +217,7 @@ class Ranker(ABC):
             return tokens
         if not truncate:
             raise too_long("the text has", len(tokens), self.max_length)
-        return pick(tokens, rows)
+        return tokens.pick(rows)
 
     def weight_hash(self) -> str:
         """Return a hash of all weights; computed again only after they changed in place."""
@@ -273,14 +276,6 @@ def rows_within(tokens: Tokens, limit: int) -> NDArray[np.int64]:
     return np.setdiff1d(np.arange(len(tokens)), text[-excess:])
 
 
-def pick(tokens: Tokens, rows: NDArray[np.int64]) -> Tokens:
-    """Return the given positions of a sequence."""
-    return Tokens(
-        **{name: getattr(tokens, name)[rows] for name in ("ids", "offsets", "words", "types", "mask", "fillers")},
-        **{name: tuple(getattr(tokens, name)[row] for row in rows) for name in ("strings", "labels", "segments")},
-    )
-
-
 def too_long(what: str, length: int, limit: int) -> InputError:
     """Return the error for a text over the limit."""
     return InputError(
@@ -298,7 +293,9 @@ def check_own_tokens(inputs: Inputs) -> None:
 
 def _pairwise(queries: str | Sequence[str], docs: str | Sequence[str]) -> list[tuple[str, str]]:
     for name, value in (("queries", queries), ("docs", docs)):
-        if not isinstance(value, (str, list, tuple, np.ndarray)) and not (hasattr(value, "__iter__") and hasattr(value, "__len__")):
+        if not isinstance(value, (str, list, tuple, np.ndarray)) and not (
+            hasattr(value, "__iter__") and hasattr(value, "__len__")
+        ):
             raise InputTypeError(f"{name} must be a string or a list of strings, not {shown(value)}")
     many_queries = [queries] if isinstance(queries, str) else list(queries)
     many_docs = [docs] if isinstance(docs, str) else list(docs)

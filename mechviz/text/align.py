@@ -51,8 +51,11 @@ class Alignment:
 
     def keep(self, rows: NDArray[np.int64]) -> Alignment:
         """Return the alignment of the given rows only, its indices those of the texts that are left."""
-        left = [np.where(index < 0, -1, np.cumsum(index >= 0) - 1) for index in (self.original[rows], self.perturbed[rows])]
-        return Alignment(*left, tuple(self.kinds[row] for row in rows))
+
+        def renumber(index: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.where(index < 0, -1, np.cumsum(index >= 0) - 1)
+
+        return Alignment(renumber(self.original[rows]), renumber(self.perturbed[rows]), tuple(self.kinds[row] for row in rows))
 
 
 def align(

@@ -57,7 +57,9 @@ def bind_filler(filler: FillerLike, tokenizer: Any) -> Filler:
     return Filler(filler, filler == "[PAD]", lambda gap: ([int(token_id)] * len(gap), [string] * len(gap)))
 
 
-def _call(function: Callable[[tuple[str, ...]], Sequence[str]], gap: tuple[str, ...], tokenizer: Any) -> tuple[list[int], list[str]]:
+def _call(
+    function: Callable[[tuple[str, ...]], Sequence[str]], gap: tuple[str, ...], tokenizer: Any
+) -> tuple[list[int], list[str]]:
     strings = list(function(gap))
     vocabulary = tokenizer.get_vocab()
     unknown = [string for string in strings if string not in vocabulary]

@@ -61,8 +61,7 @@ class Perturbation:
             raise  # the ready perturbations say themselves what is wrong
         except Exception as error:
             raise PerturbError(
-                f"the perturbation {self.name} raised {type(error).__name__}: {error} "
-                f"(query {shown(query)}, doc {shown(doc)})"
+                f"the perturbation {self.name} raised {type(error).__name__}: {error} (query {shown(query)}, doc {shown(doc)})"
             ) from error
         changed = check_text(f"the {self.side} that the perturbation {self.name} returned", changed)
         if changed == text:
@@ -131,7 +130,9 @@ def insert(text: str, at: int) -> Perturbation:
         starts = [word.start() for word in re.finditer(r"\S+", doc)]
         where = at if at >= 0 else at + len(starts)
         if not 0 <= where <= len(starts):
-            raise InputError(f"insert(at={at}): the text has {len(starts)} words; give a number from {-len(starts)} to {len(starts)}")
+            raise InputError(
+                f"insert(at={at}): the text has {len(starts)} words; give a number from {-len(starts)} to {len(starts)}"
+            )
         if where == len(starts):
             return f"{doc} {text}"
         return f"{doc[: starts[where]]}{text} {doc[starts[where] :]}"

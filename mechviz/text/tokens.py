@@ -54,7 +54,7 @@ class Tokens:
     def __post_init__(self) -> None:
         n = len(self.strings)
         for name, dtype in _ARRAYS.items():
-            array = np.array(getattr(self, name), dtype=dtype)
+            array: NDArray[Any] = np.array(getattr(self, name), dtype=dtype)
             if array.shape[0] != n:
                 raise InputError(f"Tokens.{name} has {array.shape[0]} entries for {n} strings; give one a position")
             array.setflags(write=False)
@@ -83,6 +83,12 @@ class Tokens:
         inside[1:] = (self.words[1:] >= 0) & (self.words[1:] == self.words[:-1]) & (segments[1:] == segments[:-1])
         return ~inside
 
+    def pick(self, rows: NDArray[np.int64]) -> Tokens:
+        """Return the given positions only."""
+        fields: dict[str, Any] = {name: getattr(self, name)[rows] for name in _ARRAYS}
+        fields |= {name: tuple(getattr(self, name)[row] for row in rows) for name in ("strings", "labels", "segments")}
+        return Tokens(**fields)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, for JSON."""
         return {
@@ -93,9 +99,10 @@ class Tokens:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Tokens:
         """Rebuild from `to_dict`'s value."""
-        arrays = {name: np.array(data[name], dtype=dtype) for name, dtype in _ARRAYS.items()}
-        arrays["offsets"] = arrays["offsets"].reshape(-1, 2)
-        return cls(**arrays, **{name: tuple(data[name]) for name in ("strings", "labels", "segments")})
+        fields: dict[str, Any] = {name: np.array(data[name], dtype=dtype) for name, dtype in _ARRAYS.items()}
+        fields["offsets"] = fields["offsets"].reshape(-1, 2)
+        fields |= {name: tuple(data[name]) for name in ("strings", "labels", "segments")}
+        return cls(**fields)
 
 
 _ARRAYS: dict[str, type] = {

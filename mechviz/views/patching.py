@@ -48,7 +48,7 @@ class Step:
     result: PatchResult
 
 
-class PatchingView(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget's base is untyped
+class PatchingView(anywidget.AnyWidget):
     """Head grid, texts before and after, and attention lines of one patched pair.
 
     Parameters

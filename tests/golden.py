@@ -1,0 +1,121 @@
+"""The golden wire fixture: a result made of plain arithmetic, so that it is the same on every machine.
+
+``python -m tests.golden`` writes it again after a deliberate change of the format; Python's tests compare it with
+what the package packs now, and the JS tests decode it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from mechviz import wire
+from mechviz.results import Pair, PatchResult
+from mechviz.text import Tokens, align
+from mechviz.text.tokens import spread
+
+PATH = Path(__file__).parent / "fixtures" / "wire" / "patching.json"
+
+
+def build() -> dict[str, Any]:
+    """Return the state of a small view, buffers in base64."""
+    result = golden_result()
+    heads = wire.pack_heads(patterns, [(1, 2), (0, 0)], budget=100_000)
+    exact = np.isfinite(result.patched.values) & (np.arange(result.patched.size).reshape(result.patched.shape) >= 4)
+    arrays = {name: array for head in heads for name, array in head.arrays.items()}
+    return {
+        "spec": wire.pack_spec(result, heads),
+        "buffers": _base64(arrays),
+        "cells": _base64(wire.pack_cells(result, exact)),
+        "progress": {"state": "running", "done": 4, "total": 8, "seconds": 0.25, "message": "", "agreement": None, "live": False},
+        "selection": {"layer": 1, "head": 2, "pos": None},
+        "theme": "auto",
+    }
+
+
+def golden_result() -> PatchResult:
+    original = _tokens(["[CLS]", "hot", "spring", "##s", "</script>", "[SEP]"], "Hot springs</script>")
+    perturbed = _tokens(["[CLS]", "hot", "spring", "##s", "</script>", "lava", "[SEP]"], "Hot springs</script> lava")
+    alignment = align(original.ids, perturbed.ids, original.word_starts(), perturbed.word_starts())
+    patched = np.array([[0.5, 0.625, np.nan, 0.25], [0.5, 0.75, 1.0, 0.53125]], dtype=np.float32)
+    dims = ("layer", "head")
+    coords = {"layer": [0, 1], "head": [0, 1, 2, 3]}
+    pair = Pair(
+        query="why is it hot",
+        doc="Hot springs</script>",
+        changed="Hot springs</script> lava",
+        side="doc",
+        perturbation="append('lava')",
+        direction="perturbed->original",
+        stack="doc",
+        base=spread(original, alignment.original, [99], ["a"], masked=False),
+        source=perturbed,
+        alignment=alignment,
+        filler="a",
+        original_score=0.53125,
+        perturbed_score=1.0,
+        base_score=0.5,
+        source_score=1.0,
+    )
+    return PatchResult(
+        pair=pair,
+        grid="heads",
+        method="exact",
+        metric="effect",
+        effects=xr.DataArray((patched - 0.5) / 0.5, dims=dims, coords=coords),
+        patched=xr.DataArray(patched, dims=dims, coords=coords),
+        competitors=np.array([0.75, 0.25], dtype=np.float32),
+        provenance={"ranker": "golden", "ranker_kind": "Dot"},
+    )
+
+
+def patterns(layer: int) -> np.ndarray:
+    """Attention that differs by run, head and row; every row sums to 1 and is exact in float16."""
+    n = 7
+    weights = np.zeros((2, 4, n, n), dtype=np.float32)
+    for run in range(2):
+        for head in range(4):
+            for row in range(n):
+                weights[run, head, row, (row + head + layer) % n] += 0.5
+                weights[run, head, row, (row + run) % n] += 0.25
+                weights[run, head, row, 0] += 0.25
+    return weights
+
+
+def _tokens(strings: list[str], text: str) -> Tokens:
+    ids = [sum(map(ord, string)) for string in strings]
+    special = [string in ("[CLS]", "[SEP]") for string in strings]
+    offsets, words, at, word = [], [], 0, -1
+    for string, is_special in zip(strings, special, strict=True):
+        piece = string.removeprefix("##")
+        start = -1 if is_special else text.lower().index(piece, at)
+        if not is_special:
+            at = start + len(piece)
+            word += not string.startswith("##")
+        offsets.append((-1, -1) if is_special else (start, at))
+        words.append(-1 if is_special else word)
+    return Tokens(
+        ids=np.array(ids),
+        strings=tuple(strings),
+        labels=tuple(string if start < 0 else text[start:end] for string, (start, end) in zip(strings, offsets, strict=True)),
+        offsets=np.array(offsets),
+        words=np.array(words),
+        segments=tuple("cls" if s == "[CLS]" else "sep" if s == "[SEP]" else "doc" for s in strings),
+        types=np.zeros(len(strings), dtype=np.int64),
+        mask=np.ones(len(strings), dtype=bool),
+        fillers=np.zeros(len(strings), dtype=bool),
+    )
+
+
+def _base64(arrays: dict[str, np.ndarray]) -> dict[str, str]:
+    return {name: base64.b64encode(wire.to_bytes(array)).decode() for name, array in arrays.items()}
+
+
+if __name__ == "__main__":
+    PATH.write_text(json.dumps(build(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    print(PATH)
