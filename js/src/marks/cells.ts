@@ -1,0 +1,84 @@
+/** What the grid shows, without drawing it: values in a unit, ranks, sums, the words of a cell's card. */
+import type { Cell, Unit } from "../store";
+import { type Cells, EXACT, NOT_COMPUTED, PREVIEW, type Spec } from "../wire";
+import { digitsFor, percentile, plain, signed } from "./scale";
+
+export interface GridValues {
+  unit: Unit;
+  n_layers: number;
+  n_heads: number;
+  /** NaN where a cell is not computed or not defined. */
+  values: Float64Array;
+  state: Uint8Array;
+  /** 1 for the largest |value|; 0 where there is no value. */
+  ranks: Uint16Array;
+  order: number[];
+  limit: number;
+  digits: number;
+  layer_sums: number[];
+  head_means: number[];
+}
+
+export function gridValues(spec: Spec, cells: Cells, unit: Unit): GridValues {
+  const [n_layers = 0, n_heads = 0] = spec.grid.shape;
+  const raw = unit === "effect" ? cells.effects : cells.patched;
+  const shift = unit === "effect" ? 0 : spec.scores.base;
+  const values = Float64Array.from(raw, (value, i) =>
+    cells.state[i] === NOT_COMPUTED ? Number.NaN : value - shift,
+  );
+  const at = (i: number) => values[i] as number;
+  const order = [...values.keys()]
+    .filter((i) => Number.isFinite(at(i)))
+    .sort((a, b) => Math.abs(at(b)) - Math.abs(at(a)) || a - b);
+  const ranks = new Uint16Array(values.length);
+  order.forEach((cell, place) => {
+    ranks[cell] = place + 1;
+  });
+  const limit = percentile(values.map(Math.abs), 99);
+  const sum = (indices: number[]) => {
+    const known = indices.map(at).filter(Number.isFinite);
+    return { total: known.reduce((a, b) => a + b, 0), n: known.length };
+  };
+  const range = (n: number) => [...Array(n).keys()];
+  return {
+    unit,
+    n_layers,
+    n_heads,
+    values,
+    state: cells.state,
+    ranks,
+    order,
+    limit,
+    digits: unit === "effect" ? 2 : Math.max(3, digitsFor(limit)),
+    layer_sums: range(n_layers).map(
+      (layer) => sum(range(n_heads).map((head) => layer * n_heads + head)).total,
+    ),
+    head_means: range(n_heads).map((head) => {
+      const { total, n } = sum(range(n_layers).map((layer) => layer * n_heads + head));
+      return n ? total / n : 0;
+    }),
+  };
+}
+
+/** Digits that show the scores of this view: two significant ones of the change that is explained. */
+export const scoreDigits = (spec: Spec) =>
+  Math.max(3, digitsFor(spec.scores.perturbed - spec.scores.original));
+
+const METHOD: Record<number, string> = { [PREVIEW]: "preview (attribution)", [EXACT]: "exact" };
+
+/** The card of a cell, as lines: its name, its value, its score, its place. */
+export function describeCell({ layer, head }: Cell, spec: Spec, cells: Cells, grid: GridValues): string[] {
+  const i = layer * grid.n_heads + head;
+  const name = `Layer ${layer}, head ${head}`;
+  if (cells.state[i] === NOT_COMPUTED) return [name, "not computed"];
+  const value = grid.values[i] as number;
+  const method = METHOD[cells.state[i] as number] ?? "";
+  if (!Number.isFinite(value)) return [name, "not defined here", method];
+  const digits = scoreDigits(spec);
+  const scores = `score ${plain(spec.scores.base, digits)} \u2192 ${plain(cells.patched[i] as number, digits)}`;
+  const amount =
+    grid.unit === "effect"
+      ? `${signed(value)} of the change`
+      : `${signed(value, grid.digits)} score difference`;
+  return [name, amount, scores, `rank ${grid.ranks[i]} of ${grid.order.length}; ${method}`];
+}

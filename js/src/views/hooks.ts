@@ -1,0 +1,84 @@
+import { createContext, type RefObject } from "preact";
+import { useContext, useLayoutEffect, useMemo, useState } from "preact/hooks";
+import { type GridValues, gridValues } from "../marks/cells";
+import type { Connection } from "../model";
+import type { Side, State } from "../store";
+
+export const ViewContext = createContext<Connection | null>(null);
+
+export function useView(): Connection {
+  const view = useContext(ViewContext);
+  if (!view) throw new Error("a panel was drawn outside its view");
+  return view;
+}
+
+/** A field of the store; the component draws again when that field changes, and only then. */
+export function useField<K extends keyof State>(key: K): State[K] {
+  const { store } = useView();
+  const [, redraw] = useState(0);
+  const value = store.get(key);
+  useLayoutEffect(() => {
+    const changed = () => redraw((n) => n + 1);
+    if (!Object.is(store.get(key), value)) changed(); // it changed between drawing and subscribing
+    return store.on(key, changed);
+  }, [store, key]);
+  return value;
+}
+
+export function useGrid(): GridValues {
+  const [spec, cells, unit] = [useField("spec"), useField("cells"), useField("unit")];
+  return useMemo(() => gridValues(spec, cells, unit), [spec, cells, unit]);
+}
+
+/**
+ * Mark the nodes of the hovered and the pinned position, straight in the document: a hover must not draw
+ * some thousand tokens again.
+ */
+export function usePositionMarks(ref: RefObject<HTMLElement>): void {
+  const { store } = useView();
+  useLayoutEffect(() => {
+    const mark = () => {
+      const root = ref.current;
+      if (!root) return;
+      const set = (name: string, pos: number | null | undefined) => {
+        for (const node of root.querySelectorAll(`[${name}]`)) node.removeAttribute(name);
+        if (pos === null || pos === undefined) return;
+        for (const node of root.querySelectorAll(`[data-pos="${pos}"]`)) node.setAttribute(name, "");
+      };
+      set("data-hovered", store.get("hovered_pos")?.pos);
+      set("data-pinned", store.get("selection").pos);
+    };
+    mark();
+    const ends = [store.on("hovered_pos", mark), store.on("selection", mark)];
+    return () => {
+      for (const end of ends) end();
+    };
+  });
+}
+
+const posOf = (event: Event) => {
+  const pos = (event.target as Element).closest<HTMLElement>("[data-pos]")?.dataset.pos;
+  return pos === undefined ? null : Number(pos);
+};
+
+/** Hover previews a position, click pins it, and a click on the pinned one frees it. */
+export function usePositionEvents(side: Side) {
+  const { store, select } = useView();
+  return {
+    onPointerOver: (event: Event) => {
+      const pos = posOf(event);
+      store.set("hovered_pos", pos === null ? null : { pos, side });
+    },
+    onPointerLeave: () => store.set("hovered_pos", null),
+    onClick: (event: Event) => {
+      const pos = posOf(event);
+      if (pos !== null) pin(pos);
+    },
+    pin,
+  };
+  function pin(pos: number) {
+    const same = store.get("selection").pos === pos && store.get("pinned_side") === side;
+    store.set("pinned_side", side);
+    select({ pos: same ? null : pos });
+  }
+}

@@ -1,0 +1,56 @@
+/** Banners, and how far the computation is. */
+import { count } from "../marks/scale";
+import { useField, useView } from "./hooks";
+
+export function Status() {
+  const { cancel } = useView();
+  const spec = useField("spec");
+  const progress = useField("progress");
+  const fault = useField("fault");
+  const { state, done, total, seconds, message, agreement, live } = progress;
+  const banners = [...spec.banners];
+  // Python may tell of the gate in a banner of its own; once is enough.
+  if (!spec.gate.open && !banners.some(({ text }) => text === spec.gate.message)) {
+    banners.unshift({ level: "warn", text: spec.gate.message });
+  }
+  if (spec.truncated) banners.push({ level: "warn", text: spec.truncated });
+  const agreed = agreement === null ? "" : `; attribution agreed r = ${agreement.toFixed(2)}`;
+  const words = {
+    running: `preview (attribution), exact ${count(done)} of ${count(total)}`,
+    done: `exact, ${count(total)} ${total === 1 ? "cell" : "cells"} in ${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s${agreed}`,
+    cancelled: `cancelled: exact ${count(done)} of ${count(total)}, the others are a preview (attribution)`,
+    failed: `failed after ${count(done)} of ${count(total)}`,
+  }[state];
+  return (
+    <>
+      {fault !== null && (
+        <div class="mv-error" role="alert">
+          <strong>An update could not be read; what is shown is older</strong>
+          <p>{fault}</p>
+        </div>
+      )}
+      {banners.map(({ level, text }) => (
+        <p key={text} class="mv-banner" data-level={level}>
+          <span aria-hidden="true">{level === "warn" ? "!" : "i"}</span>
+          {text}
+        </p>
+      ))}
+      <div class="mv-status" data-state={state}>
+        {state === "running" && (
+          <progress max={total || 1} value={done}>
+            {done}
+          </progress>
+        )}
+        <span>
+          {words}
+          {message && `: ${message}`}
+        </span>
+        {state === "running" && live && (
+          <button type="button" data-lm-suppress-shortcuts onClick={cancel}>
+            Cancel
+          </button>
+        )}
+      </div>
+    </>
+  );
+}

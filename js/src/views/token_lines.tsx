@@ -1,0 +1,150 @@
+/** Attention lines of the selected head, in the base and in the source run; and what is said while they are not here. */
+import type { ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { headKey } from "../heads";
+import type { GridValues } from "../marks/cells";
+import type { Block } from "../marks/edges";
+import { signed } from "../marks/scale";
+import { useField, useGrid, useView } from "./hooks";
+import { LinePair } from "./line_pair";
+
+const BLOCKS: [Block, string][] = [
+  ["all", "All"],
+  ["query>doc", "Q→D"],
+  ["doc>query", "D→Q"],
+  ["query>query", "Q→Q"],
+  ["doc>doc", "D→D"],
+];
+
+const READING =
+  " Violet lines touch a changed token; bars behind the tokens at the right show the mean attention that they receive.";
+
+/** What patching the head did, in words; null where that is not known. */
+function effectText(grid: GridValues, layer: number, head: number): string | null {
+  const value = grid.values[layer * grid.n_heads + head] as number;
+  if (!Number.isFinite(value)) return null;
+  return grid.unit === "effect" ? signed(value) : `${signed(value, grid.digits)} in score`;
+}
+
+export function TokenLines() {
+  const { openHead } = useView();
+  const [spec, heads, progress] = [useField("spec"), useField("heads"), useField("progress")];
+  const { layer, head } = useField("selection");
+  const grid = useGrid();
+  const [block, setBlock] = useState<Block>("all");
+  const [hide_special, setHideSpecial] = useState(false);
+  const state = heads.get(headKey(layer, head));
+  const missing = !state && progress.live;
+  useEffect(() => {
+    if (missing) openHead(layer, head);
+  }, [missing, layer, head, openHead]);
+  const segments = spec.tokens.base.segments;
+  const has_blocks = segments.includes("query") && segments.includes("doc");
+  const effect = effectText(grid, layer, head);
+  const retry = (
+    <button type="button" data-lm-suppress-shortcuts onClick={() => openHead(layer, head)}>
+      Retry
+    </button>
+  );
+
+  let body: ComponentChildren;
+  if (state?.status === "loaded") {
+    body = (
+      <LinePair attention={state.attention} block={has_blocks ? block : "all"} hide_special={hide_special} />
+    );
+  } else if (state?.status === "failed") {
+    body = (
+      <div class="mv-error" role="alert">
+        <strong>The attention of this head could not be read</strong>
+        <p>{state.message}</p>
+        {progress.live && retry}
+      </div>
+    );
+  } else if (state?.status === "late") {
+    body = <p class="mv-hint">The kernel does not answer; it may be busy or gone. {retry}</p>;
+  } else if (progress.live) {
+    body = <Skeleton />;
+  } else {
+    body = <HeldHeads />;
+  }
+
+  return (
+    <div class="mv-lines">
+      <div class="mv-lines-bar">
+        <h3>
+          Attention of layer {layer}, head {head}
+          <span class="mv-lines-effect">patch effect {effect ?? "not known"}</span>
+        </h3>
+        {has_blocks && (
+          <fieldset
+            class="mv-toggle"
+            aria-label="which lines: from query (Q) or document (D) to query or document"
+          >
+            {BLOCKS.map(([value, label]) => (
+              <button
+                key={value}
+                type="button"
+                data-lm-suppress-shortcuts
+                aria-pressed={block === value}
+                onClick={() => setBlock(value)}
+              >
+                {label}
+              </button>
+            ))}
+          </fieldset>
+        )}
+        <label class="mv-check">
+          <input
+            type="checkbox"
+            data-lm-suppress-shortcuts
+            checked={hide_special}
+            onChange={(event) => setHideSpecial(event.currentTarget.checked)}
+          />
+          hide special tokens
+        </label>
+      </div>
+      {body}
+      <p class="mv-muted mv-lines-note">
+        {spec.attention.label && <>{spec.attention.label}. </>}
+        Attention is not effect: the number that counts is the patch effect{effect && `, ${effect}`}.
+        {state?.status === "loaded" && READING}
+      </p>
+    </div>
+  );
+}
+
+function Skeleton() {
+  return (
+    <div class="mv-skeleton" role="status" aria-label="reading this head's attention from the kernel">
+      <span class="mv-skeleton-text">reading from the kernel…</span>
+    </div>
+  );
+}
+
+/** A file holds only some heads: say so, and offer those. */
+function HeldHeads() {
+  const { select } = useView();
+  const { attention } = useField("spec");
+  const n = attention.heads.length;
+  if (n === 0)
+    return <p class="mv-hint">This file holds no attention lines; open the notebook to see them.</p>;
+  return (
+    <div class="mv-hint">
+      <p>
+        This file holds lines for {n} {n === 1 ? "head" : "heads"}; open the notebook for the others.
+      </p>
+      <div class="mv-held">
+        {attention.heads.map(({ layer, head }) => (
+          <button
+            key={headKey(layer, head)}
+            type="button"
+            data-lm-suppress-shortcuts
+            onClick={() => select({ layer, head })}
+          >
+            L{layer}H{head}
+          </button>
+        ))}
+      </div>
+    </div>
+  );
+}
