@@ -26,7 +26,7 @@ def tiny_tokenizer() -> BertTokenizer:
         *characters,
         *(f"##{c}" for c in string.ascii_lowercase + string.digits),
         *("##s", "##ing", "##ed"),
-        *sorted(set(clean) - set(characters) - {word for word in clean if word.endswith(("ing", "s"))}),
+        *sorted(word for word in {*clean, "spring"} if len(word) > 1 and (word == "spring" or not word.endswith(("ing", "s")))),
     ]
     return BertTokenizer(vocab={token: i for i, token in enumerate(dict.fromkeys(vocabulary))}, model_max_length=512)
 
