@@ -22,7 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"mechviz {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="patch one example and write it as one HTML file")
-    demo.add_argument("--out", type=Path, default=Path("demo.html"), metavar="FILE", help="the file to write (default: demo.html)")
+    demo.add_argument(
+        "--out", type=Path, default=Path("demo.html"), metavar="FILE", help="the file to write (default: demo.html)"
+    )
     demo.add_argument("--ranker", metavar="NAME", help="a local directory or hub id (default: all-MiniLM-L6-v2 from its package)")
     arguments = parser.parse_args(argv)
     try:

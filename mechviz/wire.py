@@ -149,6 +149,7 @@ def pack_spec(result: PatchResult, heads: list[HeadEdges]) -> dict[str, Any]:
             "n_heads": int(result.effects.shape[1]),
         },
         "query": pair.query,
+        "doc": pair.doc,
         "perturbation": pair.perturbation,
         "side": pair.side,
         "direction": pair.direction,
@@ -239,5 +240,6 @@ def _tokens(tokens: Tokens) -> dict[str, Any]:
         "strings": list(tokens.strings),
         "segments": list(tokens.segments),
         "words": tokens.words.tolist(),
+        "spaces": tokens.spaces().astype(int).tolist(),
         "fillers": tokens.fillers.astype(int).tolist(),
     }

@@ -15,7 +15,6 @@ export type Change = "equal" | "replace" | "insert" | "delete";
 export interface BufferSpec {
   dtype: Dtype;
   shape: number[];
-  dims: string[];
 }
 
 export interface TokenSpec {
@@ -23,6 +22,8 @@ export interface TokenSpec {
   strings: string[];
   segments: Segment[];
   words: number[];
+  /** 1 where the text has a space (or anything else) before the token. */
+  spaces: number[];
   fillers: number[];
 }
 
@@ -44,6 +45,7 @@ export interface Spec {
   kind: string;
   ranker: { name: string; kind: string; n_layers: number; n_heads: number };
   query: string;
+  doc: string;
   perturbation: string;
   side: "doc" | "query";
   direction: Direction;

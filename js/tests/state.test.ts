@@ -18,7 +18,7 @@ test("the store tells listeners of a field only, of real changes only, until the
 });
 
 function makeSpec(): Spec {
-  const tokens = { labels: ["a"], strings: ["a"], segments: ["doc"], words: [0], fillers: [0] };
+  const tokens = { labels: ["a"], strings: ["a"], segments: ["doc"], words: [0], spaces: [1], fillers: [0] };
   return {
     format: 1,
     gate: { open: true, message: "" },

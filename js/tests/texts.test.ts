@@ -10,6 +10,7 @@ function text(labels: string[], more: Partial<TokenSpec> = {}): TokenSpec {
     strings: labels,
     segments: labels.map(() => "doc"),
     words: labels.map((_, i) => i),
+    spaces: labels.map(() => 1),
     fillers: labels.map(() => 0),
     ...more,
   };

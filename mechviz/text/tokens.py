@@ -83,6 +83,14 @@ class Tokens:
         inside[1:] = (self.words[1:] >= 0) & (self.words[1:] == self.words[:-1]) & (segments[1:] == segments[:-1])
         return ~inside
 
+    def spaces(self) -> NDArray[np.bool_]:
+        """Return where the user's text has characters between a position and the one before it, dims (pos)."""
+        apart = np.ones(len(self), dtype=bool)
+        apart[1:] = (self.offsets[1:, 0] != self.offsets[:-1, 1]) | (self.offsets[1:, 0] < 0)
+        segments = np.array(self.segments)
+        apart[1:] |= segments[1:] != segments[:-1]
+        return apart
+
     def pick(self, rows: NDArray[np.int64]) -> Tokens:
         """Return the given positions only."""
         fields: dict[str, Any] = {name: getattr(self, name)[rows] for name in _ARRAYS}

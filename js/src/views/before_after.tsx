@@ -2,7 +2,7 @@
 import { Fragment } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { scoreDigits } from "../marks/cells";
-import { alignedRows, joins, type Row, textDirection, textPositions } from "../marks/rows";
+import { alignedRows, type Row, textDirection, textPositions } from "../marks/rows";
 import { plain } from "../marks/scale";
 import type { Change, TokenSpec } from "../wire";
 import { useField, usePositionEvents, usePositionMarks } from "./hooks";
@@ -82,7 +82,7 @@ function TextRow({ row, tokens, alignment, text }: TextRowProps) {
   return (
     <p data-text={text}>
       {row.positions.map((pos, i) => {
-        const joined = i > 0 && joins(tokens, pos);
+        const joined = i > 0 && !tokens.spaces[pos];
         return (
           <Fragment key={pos}>
             {i > 0 && !joined && " "}

@@ -23,6 +23,11 @@ export function Header() {
         <p class="mv-query">
           <span class="mv-label">query</span> <bdi>{spec.query}</bdi>
         </p>
+        {spec.side === "query" && (
+          <p class="mv-doc">
+            <span class="mv-label">document</span> <bdi>{spec.doc}</bdi>
+          </p>
+        )}
         <p class="mv-perturbation">
           <span class="mv-label">{spec.side === "query" ? "query changed by" : "document changed by"}</span>{" "}
           <code>{spec.perturbation}</code>
