@@ -71,7 +71,9 @@ def plain_scorer(ranker: mv.Dot | mv.Cat, folder: Path, query: str) -> tuple[Pre
     return model, score_dot
 
 
-def patch_heads_one_at_a_time(model: PreTrainedModel, score: Callable[[Tokens], float], base: Tokens, source: Tokens) -> np.ndarray:
+def patch_heads_one_at_a_time(
+    model: PreTrainedModel, score: Callable[[Tokens], float], base: Tokens, source: Tokens
+) -> np.ndarray:
     """Return the score after patching z of each head, dims (layer, head): one full forward pass a cell."""
     bert = model if isinstance(model, BertModel) else model.bert
     heads = model.config.num_attention_heads

@@ -45,7 +45,7 @@ function reply(id: number, layer: number, head: number): [AttentionReply, DataVi
     ] as const) {
       const name = `attention.${layer}.${head}.${condition}.${field}`;
       order.push(name);
-      buffers[name] = { dtype, shape: [1], dims: ["edge"] };
+      buffers[name] = { dtype, shape: [1] };
     }
   }
   const entry = { layer, head, base: edges, source: edges };

@@ -46,9 +46,14 @@ class Kernel:
             for layer in range(encoder.n_layers)
             for name in Parts.__dataclass_fields__
         )
-        return plain and not any(
-            module._forward_hooks or module._forward_pre_hooks for layer in encoder.layers for module in layer.modules()
+        # transformers leaves hooks of its own, which collect outputs and change nothing.
+        hooks = (
+            hook
+            for layer in encoder.layers
+            for module in layer.modules()
+            for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
         )
+        return plain and all(getattr(hook, "__module__", "").startswith("transformers.") for hook in hooks)
 
     def finish(self, layer: int, resid_pre: Tensor, attn_out: Tensor) -> Tensor:
         """Run the rest of the model from one layer's attention output.

@@ -80,7 +80,12 @@ def test_an_exception_is_chained_and_names_the_pair():
 
 @pytest.mark.parametrize(
     ("returned", "error", "words"),
-    [(None, InputTypeError, "NoneType"), (3, InputTypeError, "int"), ("", InputError, "empty"), ("d", InputError, "nothing to patch")],
+    [
+        (None, InputTypeError, "NoneType"),
+        (3, InputTypeError, "int"),
+        ("", InputError, "empty"),
+        ("d", InputError, "nothing to patch"),
+    ],
 )
 def test_what_comes_back_is_checked(returned, error, words):
     with pytest.raises(error, match=words):

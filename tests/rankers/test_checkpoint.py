@@ -1,0 +1,178 @@
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tests.conftest import save_cat, save_dot, tiny_config, tiny_tokenizer
+from transformers import BertForMaskedLM, BertModel, DistilBertConfig, DistilBertModel
+
+import mechviz as mv
+from mechviz.errors import InputError, InputTypeError, MechvizError, UnsupportedModelError
+
+
+def edit_json(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_load_picks_the_class(dot_folder, cat_folder):
+    assert isinstance(mv.load(str(dot_folder)), mv.Dot)
+    assert isinstance(mv.load(str(cat_folder)), mv.Cat)
+    assert "pooling='mean', score=cosine" in repr(mv.load(str(dot_folder)))
+    assert "score=logit" in repr(mv.load(str(cat_folder)))
+
+
+def test_two_labels_say_so(tmp_path):
+    assert "logit[1] - logit[0]" in repr(mv.load(str(save_cat(tmp_path / "cat", labels=2))))
+
+
+def test_three_labels_are_refused(tmp_path):
+    with pytest.raises(UnsupportedModelError, match="3 labels"):
+        mv.Cat(str(save_cat(tmp_path / "cat", labels=3)))
+
+
+@pytest.mark.parametrize(("name", "error"), [(3, InputTypeError), (None, InputTypeError), ("", InputError)])
+def test_a_name_that_is_none(name, error):
+    with pytest.raises(error):
+        mv.load(name)
+
+
+def test_an_unreachable_hub_names_what_was_tried_and_the_way_out(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(MechvizError, match=r"'nobody/nothing'.*Offline: give the directory"):
+        mv.load("nobody/nothing")
+
+
+def test_a_directory_without_a_model(tmp_path):
+    tmp_path.joinpath("notes.txt").write_text("x")
+    with pytest.raises(MechvizError, match=r"no config\.json \(it holds notes\.txt\)"):
+        mv.load(str(tmp_path))
+
+
+def test_a_damaged_config(tmp_path):
+    folder = save_dot(tmp_path / "dot")
+    folder.joinpath("config.json").write_text('{"model_type": ')
+    with pytest.raises(MechvizError, match="not valid JSON"):
+        mv.load(str(folder))
+
+
+def test_an_unsupported_family_lists_the_supported(tmp_path):
+    DistilBertModel(DistilBertConfig(n_layers=1, dim=8, n_heads=2, hidden_dim=8, vocab_size=9)).save_pretrained(tmp_path)
+    with pytest.raises(UnsupportedModelError, match=r"'distilbert'.*family files for bert"):
+        mv.load(str(tmp_path))
+
+
+def test_an_unsupported_model_object(dot):
+    model = DistilBertModel(DistilBertConfig(n_layers=1, dim=8, n_heads=2, hidden_dim=8, vocab_size=999))
+    with pytest.raises(UnsupportedModelError, match="DistilBertModel is not supported; mechviz opens BertModel"):
+        mv.Dot(model, pooling="cls", tokenizer=dot.tokenizer)
+
+
+def test_a_model_without_a_score_head_is_no_cross_encoder(dot_folder, dot):
+    with pytest.raises(UnsupportedModelError, match="saved as BertModel, which has no classification head"):
+        mv.Cat(str(dot_folder))
+    with pytest.raises(UnsupportedModelError, match="no classification head"):
+        mv.Cat(dot.model, tokenizer=dot.tokenizer)
+
+
+def test_a_masked_language_model_does_not_say_how_it_ranks(tmp_path):
+    tokenizer = tiny_tokenizer()
+    BertForMaskedLM(tiny_config(len(tokenizer))).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UnsupportedModelError, match="does not say how it ranks"):
+        mv.load(str(tmp_path))
+    with pytest.raises(InputError, match=r"does not say how it pools.*'cls', 'mean'"):
+        mv.Dot(str(tmp_path))
+    assert mv.Dot(str(tmp_path), pooling="cls").normalize is False
+
+
+def test_missing_weights_are_never_filled_at_random(tmp_path):
+    folder = save_cat(tmp_path / "cat")
+    weights = load_file(folder / "model.safetensors")
+    del weights["classifier.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(MechvizError, match=r"lacks 1 weights.*classifier\.weight"):
+        mv.Cat(str(folder))
+
+
+def test_weights_of_other_shapes(tmp_path):
+    folder = save_dot(tmp_path / "dot")
+    weights = load_file(folder / "model.safetensors")
+    weights["encoder.layer.0.output.dense.weight"] = torch.zeros(32, 7)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(MechvizError, match=r"encoder\.layer\.0\.output\.dense\.weight|shape"):
+        mv.Dot(str(folder))
+
+
+def test_weights_of_other_parts(tmp_path):
+    folder = save_dot(tmp_path / "dot")
+    weights = load_file(folder / "model.safetensors")
+    weights["encoder.layer.0.adapter.weight"] = torch.zeros(3)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(MechvizError, match=r"beyond what the class has.*adapter"):
+        mv.Dot(str(folder))
+
+
+def test_a_damaged_weight_file(tmp_path):
+    folder = save_dot(tmp_path / "dot")
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(MechvizError, match="could not be read"):
+        mv.Dot(str(folder))
+
+
+def test_a_missing_tokenizer(tmp_path):
+    BertModel(tiny_config(99)).save_pretrained(tmp_path)
+    with pytest.raises(MechvizError, match="has no tokenizer"):
+        mv.Dot(str(tmp_path), pooling="cls")
+
+
+def test_a_tokenizer_of_another_vocabulary(tmp_path):
+    BertModel(tiny_config(99)).save_pretrained(tmp_path)
+    with pytest.raises(MechvizError, match=r"tokenizer has \d+ tokens and the model 99"):
+        mv.Dot(str(tmp_path), pooling="cls", tokenizer=tiny_tokenizer())
+
+
+def test_models_in_memory(dot, cat):
+    assert mv.Dot(dot.model, pooling="mean", normalize=True, tokenizer=dot.tokenizer).score("tea", "tea") == pytest.approx(1, abs=1e-6)
+    assert mv.Cat(cat.model, tokenizer=cat.tokenizer).score("tea", "tea") == pytest.approx(cat.score("tea", "tea"), abs=1e-6)
+    for kind, model in ((mv.Dot, dot.model), (mv.Cat, cat.model)):
+        with pytest.raises(UnsupportedModelError, match="tokenizer="):
+            kind(model)
+
+
+def test_a_pooling_that_mechviz_lacks(tmp_path):
+    with pytest.raises(UnsupportedModelError, match="pooling_mode_max_tokens"):
+        mv.Dot(str(save_dot(tmp_path / "dot", pooling="max")))
+
+
+def test_another_pooling_name_is_refused(dot_folder):
+    with pytest.raises(InputError, match=r"pooling='sum'.*'cls', 'mean'"):
+        mv.Dot(str(dot_folder), pooling="sum")
+
+
+def test_a_module_that_mechviz_lacks(tmp_path):
+    folder = save_dot(tmp_path / "dot")
+    modules = json.loads(folder.joinpath("modules.json").read_text())
+    modules.append({"idx": 3, "name": "3", "path": "3_Dense", "type": "sentence_transformers.models.Dense"})
+    folder.joinpath("modules.json").write_text(json.dumps(modules))
+    with pytest.raises(UnsupportedModelError, match="module Dense"):
+        mv.Dot(str(folder))
+
+
+def test_the_short_form_of_the_pooling_file(tmp_path):
+    folder = save_dot(tmp_path / "dot")
+    folder.joinpath("1_Pooling", "config.json").write_text(json.dumps({"pooling_mode": "cls"}))
+    assert mv.Dot(str(folder)).pooling == "cls"
+
+
+def test_settings_override_the_files(dot_folder):
+    ranker = mv.Dot(str(dot_folder), pooling="cls", normalize=False, max_length=64)
+    assert (ranker.pooling, ranker.normalize, ranker.max_length) == ("cls", False, 64)
+
+
+def test_the_limit_of_the_sentence_transformers_file(tmp_path, dot_folder):
+    folder = tmp_path / "dot"
+    shutil.copytree(dot_folder, folder)
+    folder.joinpath("sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 50}))
+    assert mv.Dot(str(folder)).max_length == 50
