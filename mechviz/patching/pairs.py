@@ -71,10 +71,7 @@ def record_pair(
     """Make a pair and keep its base run (with gradient if asked for) and its source run."""
     if direction not in DIRECTIONS:
         raise InputError(f"direction={shown(direction)}; it is one of {', '.join(map(repr, DIRECTIONS))}")
-    if ranker.encoder.hooked():
-        raise InputError(
-            "this ranker has hooks set (a with ranker.hooks(...) block is open): they would mix with the patches; leave it first"
-        )
+    _refuse_open_hooks(ranker)
     query, doc = check_text("query", query), check_text("doc", doc)
     perturbation = as_perturbation(perturb)
     bound = bind_filler(filler, ranker.tokenizer)
@@ -117,6 +114,16 @@ def record_pair(
         truncated=cut,
     )
     return pair, base, source
+
+
+def _refuse_open_hooks(ranker: Ranker) -> None:
+    # Under the lock only this thread's own hooks can be there: another's are waited for.
+    with ranker.encoder.lock:
+        if ranker.encoder.hooked():
+            raise InputError(
+                "this ranker has hooks set (a with ranker.hooks(...) block is open), which would mix with the patches; "
+                "leave the block first"
+            )
 
 
 def _aligned(

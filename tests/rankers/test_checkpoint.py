@@ -4,11 +4,11 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.conftest import save_cat, save_dot, tiny_config, tiny_tokenizer
 from transformers import BertForMaskedLM, BertModel, DistilBertConfig, DistilBertModel
 
 import mechviz as mv
 from mechviz.errors import InputError, InputTypeError, MechvizError, UnsupportedModelError
+from tests.conftest import save_cat, save_dot, tiny_config, tiny_tokenizer
 
 
 def edit_json(path, **changes):
@@ -134,7 +134,9 @@ def test_a_tokenizer_of_another_vocabulary(tmp_path):
 
 
 def test_models_in_memory(dot, cat):
-    assert mv.Dot(dot.model, pooling="mean", normalize=True, tokenizer=dot.tokenizer).score("tea", "tea") == pytest.approx(1, abs=1e-6)
+    assert mv.Dot(dot.model, pooling="mean", normalize=True, tokenizer=dot.tokenizer).score("tea", "tea") == pytest.approx(
+        1, abs=1e-6
+    )
     assert mv.Cat(cat.model, tokenizer=cat.tokenizer).score("tea", "tea") == pytest.approx(cat.score("tea", "tea"), abs=1e-6)
     for kind, model in ((mv.Dot, dot.model), (mv.Cat, cat.model)):
         with pytest.raises(UnsupportedModelError, match="tokenizer="):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+
+import mechviz as mv
 from tests import texts
 from tests.conftest import save_cat, save_dot
 from tests.oracles import plain_cat_scores, plain_dot_scores
-
-import mechviz as mv
 
 RAGGED = [
     ("what is a caldera", "A caldera is a basin."),

@@ -3,10 +3,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conftest import save_dot
 
 import mechviz as mv
 from mechviz.errors import InputError, InputTypeError, MechvizError
+from tests.conftest import save_dot
 
 QUERY, DOC = "what is a caldera", "A caldera is a large basin."
 
@@ -139,7 +139,12 @@ def test_nan_in_the_weights_is_traced_to_layer_and_site(tmp_path, layer):
 def test_the_cache_has_transformer_lens_names(ranker):
     score, cache = ranker.run_with_cache(QUERY, DOC, names=["z", "blocks.1.attn.hook_pattern"])
     assert score == pytest.approx(float(ranker.score(QUERY, DOC)[0]), abs=1e-5 * max(1, abs(score)))
-    assert set(cache.keys()) == {"blocks.0.attn.hook_z", "blocks.1.attn.hook_z", "blocks.2.attn.hook_z", "blocks.1.attn.hook_pattern"}
+    assert set(cache.keys()) == {
+        "blocks.0.attn.hook_z",
+        "blocks.1.attn.hook_z",
+        "blocks.2.attn.hook_z",
+        "blocks.1.attn.hook_pattern",
+    }
     n = len(ranker.tokenize(QUERY, DOC)[ranker.stack_of("doc")])
     assert cache["z", 1].shape == (1, n, 4, 8)
     assert cache["pattern", 1].shape == (1, 4, n, n)
@@ -179,7 +184,10 @@ def test_gradients_reach_every_hook(ranker):
 
 def test_backward_hooks_see_the_gradient(ranker):
     seen = {}
-    with torch.enable_grad(), ranker.hooks(bwd_hooks=[("blocks.1.attn.hook_z", lambda g, hook: seen.update({hook.name: g.clone()}))]):
+    with (
+        torch.enable_grad(),
+        ranker.hooks(bwd_hooks=[("blocks.1.attn.hook_z", lambda g, hook: seen.update({hook.name: g.clone()}))]),
+    ):
         ranker.score_inputs([ranker.checked_inputs(QUERY, DOC)])[0].backward()
     ranker.model.zero_grad(set_to_none=True)
     assert bool((seen["blocks.1.attn.hook_z"] != 0).any())

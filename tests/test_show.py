@@ -1,0 +1,103 @@
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.conftest import save_dot
+
+import mechviz as mv
+from mechviz.views import PatchingView
+
+QUERY, DOC = "why are hot springs warm", "Hot springs are warm because water is heated by rock."
+CHANGE = mv.perturb.append("volcano")
+
+
+def test_without_a_kernel_everything_happens_in_the_call(ranker):
+    view = mv.show_patching(ranker, QUERY, DOC, CHANGE)
+    assert isinstance(view, PatchingView)
+    assert view.progress["state"] == "done"
+    np.testing.assert_array_equal(view.result.patched, mv.patch(ranker, QUERY, DOC, CHANGE).patched)
+    assert view.result.method == "exact"
+    assert view.result.agreement() == pytest.approx(view.progress["agreement"])
+
+
+def test_the_view_comes_back_before_the_exact_values(dot, monkeypatch):
+    engine = mv.patching.engine
+    run_cells = engine.run_cells
+
+    def slow(*arguments):
+        for item in run_cells(*arguments):
+            time.sleep(0.2)
+            yield item
+
+    monkeypatch.setattr(engine, "run_cells", slow)
+    view = mv.show_patching(dot, QUERY, DOC, CHANGE, wait=False)
+    assert view.progress["state"] == "running"
+    assert set(np.frombuffer(view.cells["state"], np.uint8)) <= {1, 2}
+    assert np.isfinite(view.result.patched.values).all()
+    assert view.progress["state"] == "done"
+
+
+def test_the_environment_can_ask_to_wait(dot, monkeypatch):
+    monkeypatch.setattr(mv.show, "has_kernel", lambda: True)
+    monkeypatch.setenv("MECHVIZ_WAIT", "1")
+    assert mv.show_patching(dot, QUERY, DOC, CHANGE).progress["state"] == "done"
+
+
+def test_ranks_are_shown_with_competitors(dot):
+    view = mv.show_patching(dot, QUERY, DOC, CHANGE, docs=["Bread rises.", "Tea leaves.", QUERY])
+    ranking = dot.rank(QUERY, ["Bread rises.", "Tea leaves.", QUERY, DOC])
+    assert view.spec["ranks"]["original"] == ranking.ranks()[3]
+    assert view.spec["ranks"]["of"] == 4
+
+
+def test_the_lines_are_the_rankers_attention(cat):
+    view = mv.show_patching(cat, QUERY, DOC, CHANGE)
+    layer, head = view.selection["layer"], view.selection["head"]
+    _, cache = cat.run_with_cache(QUERY, DOC + " volcano", "pattern")
+    name = f"attention.{layer}.{head}.source"
+    rows, columns = (np.frombuffer(view.buffers[f"{name}.{axis}"], "<u2") for axis in ("query_pos", "key_pos"))
+    weights = np.frombuffer(view.buffers[f"{name}.weight"], "<f2")
+    np.testing.assert_allclose(weights, cache["pattern", layer][0, head].numpy()[rows, columns], atol=1e-3)
+
+
+def test_a_change_without_effect_says_so(tmp_path):
+    """A pooled [CLS] of a ranker whose attention output is zero cannot see the document."""
+    ranker = mv.Dot(str(save_dot(tmp_path / "dot", pooling="cls")))
+    with torch.no_grad():
+        for layer in range(3):
+            ranker.encoder.parts(layer).attn_out.weight.zero_()
+    view = mv.show_patching(ranker, QUERY, DOC, CHANGE)
+    assert not view.spec["gate"]["open"]
+    assert np.isnan(view.result.effects.values).all()
+    assert np.isfinite(view.result.patched.values).all()
+    assert any("effects are not defined" in banner["text"] for banner in view.spec["banners"])
+
+
+ANY = st.text(max_size=30) | st.text(alphabet="<>&\"'/ab \u200f\u05d0\u0627🌋\u0301\x00", max_size=30)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(query=ANY, doc=ANY, changed=ANY)
+def test_any_texts_are_drawn_or_refused_by_us(tmp_path_factory, cat, query, doc, changed):
+    try:
+        view = mv.show_patching(cat, query, doc, changed)
+    except mv.MechvizError:
+        return
+    page = view.to_html(tmp_path_factory.mktemp("html") / "why.html").read_text(encoding="utf-8")
+    assert page.count("<script") == 2
+    assert page.count("</script>") == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(query=ANY, doc=ANY, direction=st.sampled_from(["perturbed->original", "original->perturbed"]), side=st.booleans())
+def test_any_texts_under_a_perturbation(dot, query, doc, direction, side):
+    change = mv.perturb.prepend("tea moon") if side else mv.perturb.on_query(mv.perturb.append("tea"))
+    try:
+        view = mv.show_patching(dot, query, doc, change, direction=direction)
+    except mv.MechvizError:
+        return
+    assert np.isfinite(view.result.patched.values).all()
+    assert len(view.spec["tokens"]["base"]["labels"]) == len(view.spec["alignment"])

@@ -1,0 +1,116 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from mechviz import wire
+from mechviz.errors import InputError
+from mechviz.results import PatchResult
+from tests import golden
+
+
+def test_the_golden_file_is_what_is_packed_now():
+    assert json.loads(golden.PATH.read_text(encoding="utf-8")) == golden.build()
+
+
+PATTERNS = hnp.arrays(np.float32, st.tuples(st.integers(1, 8), st.integers(1, 8)), elements=st.floats(0, 1, width=32))
+
+
+@given(PATTERNS)
+def test_edges_hold_the_mass_and_no_more_than_needed(pattern):
+    rows, columns = wire.strongest_edges(pattern)
+    assert (np.diff(pattern[rows, columns]) <= 0).all(), "strongest first"
+    for row, weights in enumerate(pattern.astype(np.float64)):
+        kept = weights[columns[rows == row]]
+        assert (kept > 0).all()
+        if weights.sum() > 0:
+            assert kept.sum() >= wire.EDGE_MASS * weights.sum() - 1e-5
+            assert kept.sum() - kept.min() < wire.EDGE_MASS * weights.sum() + 1e-5
+
+
+def test_the_cap_keeps_the_strongest(monkeypatch):
+    monkeypatch.setattr(wire, "EDGE_CAP", 5)
+    pattern = np.random.default_rng(0).dirichlet(np.ones(9), size=9).astype(np.float32)
+    rows, columns = wire.strongest_edges(pattern)
+    assert len(rows) == 5
+    head = wire.pack_head(0, 0, pattern, pattern)
+    assert head.entry["base"] == {"edges": 5, "of": 81, "mass": pytest.approx(float(pattern[rows, columns].sum()) / 9)}
+
+
+def test_a_head_says_what_it_leaves_out():
+    pattern = np.full((10, 10), 0.1, dtype=np.float32)
+    entry = wire.pack_head(2, 3, pattern, np.eye(10, dtype=np.float32)).entry
+    assert (entry["layer"], entry["head"]) == (2, 3)
+    assert entry["base"] == {"edges": 70, "of": 100, "mass": pytest.approx(0.7)}
+    assert entry["source"] == {"edges": 10, "of": 100, "mass": pytest.approx(1)}
+
+
+def test_a_tensor_of_other_dimensions_is_refused():
+    with pytest.raises(InputError, match="query_pos, key_pos"):
+        wire.pack_head(0, 0, np.zeros((1, 2, 2), dtype=np.float32), np.zeros((2, 2), dtype=np.float32))
+
+
+def test_the_budget_stops_packing_and_layers_are_computed_once():
+    asked = []
+
+    def patterns(layer):
+        asked.append(layer)
+        return golden.patterns(layer)
+
+    heads = [(1, 2), (0, 0), (1, 3)]
+    size = wire.pack_heads(patterns, heads[:1], 10**6)[0].nbytes
+    packed = wire.pack_heads(patterns, heads, 2 * size + size // 2)
+    assert [(head.entry["layer"], head.entry["head"]) for head in packed] == heads[:2]
+    assert asked == [1, 1, 0]
+
+
+def test_cells_know_what_they_are():
+    result = golden.golden_result()
+    cells = wire.pack_cells(result)
+    assert cells["state"].tolist() == [[2, 2, 0, 2], [2, 2, 2, 2]]
+    preview = PatchResult(result.pair, "heads", "attribution", "effect", result.effects, result.patched)
+    assert wire.pack_cells(preview)["state"].tolist() == [[1, 1, 0, 1], [1, 1, 1, 1]]
+
+
+def with_scores(**scores):
+    golden_result = golden.golden_result()
+    pair = type(golden_result.pair).from_dict({**golden_result.pair.to_dict(), **scores})
+    return PatchResult(
+        pair, "heads", "exact", "effect", golden_result.effects, golden_result.patched, competitors=np.array([0.0, 10.0, 1.0])
+    )
+
+
+def test_a_closed_gate_is_said_in_words():
+    result = with_scores(source_score=0.5)
+    assert not result.pair.gate
+    assert "effects are not defined" in wire.pack_spec(result, [])["gate"]["message"]
+
+
+def test_a_weak_change_gets_a_banner():
+    assert "Weak change: 0.4 is 4.0% of" in wire.banners(with_scores(source_score=0.9))[0]["text"]
+    assert not wire.banners(with_scores(source_score=1.1))
+
+
+def test_ranks_count_ties_for_the_competitor():
+    result = with_scores(original_score=1.0, perturbed_score=11.0)
+    ranks = wire.ranks(result)
+    assert (ranks["original"], ranks["perturbed"], ranks["of"]) == (3, 1, 4)
+
+
+def test_no_competitors_no_ranks():
+    golden_result = golden.golden_result()
+    alone = PatchResult(golden_result.pair, "heads", "exact", "effect", golden_result.effects, golden_result.patched)
+    assert wire.ranks(alone) is None
+
+
+@pytest.mark.parametrize(("stack", "words"), [("doc", "document tower"), ("query", "query tower"), ("encoder", "together")])
+def test_the_lines_say_whose_they_are(stack, words):
+    assert words in wire.attention_label(stack)
+
+
+def test_bytes_are_little_endian():
+    assert wire.to_bytes(np.array([1], dtype=">u2")) == b"\x01\x00"
+    assert wire.describe({"x": np.zeros((2, 3), dtype=">f4")}) == {"x": {"dtype": "f4", "shape": [2, 3]}}
