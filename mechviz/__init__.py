@@ -34,14 +34,23 @@ _MODULES = {"perturb": "mechviz.text.perturb", "views": "mechviz.views", "errors
 __all__ = [*_WHERE, *_MODULES]
 
 if TYPE_CHECKING:
-    from mechviz import errors, views
-    from mechviz.errors import InputError, InputTypeError, MechvizError, UnsupportedModelError
-    from mechviz.patching import make_pair, patch
-    from mechviz.rankers import Cat, Dot, load
-    from mechviz.results import Pair, PatchResult, Ranking
-    from mechviz.show import show_patching
-    from mechviz.text import perturb
-    from mechviz.text.perturb import perturbation
+    from mechviz import errors as errors
+    from mechviz import views as views
+    from mechviz.errors import InputError as InputError
+    from mechviz.errors import InputTypeError as InputTypeError
+    from mechviz.errors import MechvizError as MechvizError
+    from mechviz.errors import UnsupportedModelError as UnsupportedModelError
+    from mechviz.patching import make_pair as make_pair
+    from mechviz.patching import patch as patch
+    from mechviz.rankers import Cat as Cat
+    from mechviz.rankers import Dot as Dot
+    from mechviz.rankers import load as load
+    from mechviz.results import Pair as Pair
+    from mechviz.results import PatchResult as PatchResult
+    from mechviz.results import Ranking as Ranking
+    from mechviz.show import show_patching as show_patching
+    from mechviz.text import perturb as perturb
+    from mechviz.text.perturb import perturbation as perturbation
 
 
 def __getattr__(name: str) -> Any:

@@ -2,9 +2,9 @@ import subprocess
 import sys
 
 import pytest
-from tests.conftest import save_dot
 
 from mechviz import cli
+from tests.conftest import save_dot
 
 
 def test_the_demo_on_a_named_ranker(tmp_path, capsys):

@@ -7,9 +7,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests import texts
 
 import mechviz
+from tests import texts
 
 ROOT = Path(__file__).parent.parent
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))

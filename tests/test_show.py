@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.conftest import save_dot
 
 import mechviz as mv
 from mechviz.views import PatchingView
+from tests.conftest import save_dot
 
 QUERY, DOC = "why are hot springs warm", "Hot springs are warm because water is heated by rock."
 CHANGE = mv.perturb.append("volcano")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mechviz.errors import InputError
+from mechviz.patching.cells import even_rows
 from mechviz.patching.kernel import Kernel
 from mechviz.patching.runs import Run
 from mechviz.rankers.ranker import Ranker
@@ -106,10 +107,11 @@ def run_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) ->
     for index, cell in enumerate(cells):
         layer = min((edit.layer for edit in cell), default=0)
         groups.setdefault((layer, fits and _z_of_one_layer(cell)), []).append(index)
-    mask = torch.as_tensor(run.tokens.mask.copy(), device=encoder.device)
+    mask = torch.as_tensor(run.tokens.mask.copy(), device=encoder.device)[None]
     kernel = Kernel(encoder, mask, run.readout.position) if any(fast for _, fast in groups) else None
     for (layer, fast), members in sorted(groups.items(), reverse=True):
         done = 0
+        max_rows = even_rows(len(members), max_rows)
         while done < len(members):
             chosen = members[done : done + max_rows]
             rows = [cells[index] for index in chosen]
@@ -117,7 +119,7 @@ def run_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) ->
                 # The lock keeps another thread's hooks out of the modules that a batch runs through.
                 with encoder.lock, torch.no_grad():
                     hidden = _z_rows(kernel, run, layer, rows) if fast and kernel else _any_rows(ranker, run, layer, rows)
-                    scores = run.readout(hidden).cpu().numpy()
+                    scores = run.readout(hidden, mask).cpu().numpy()
             except Exception as error:
                 if not _out_of_memory(error) or len(chosen) == 1:
                     raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import mechviz
 from mechviz.errors import InputError, NonFiniteError
 from mechviz.patching.attribution import attribute_heads
-from mechviz.patching.cells import grid_shape, rows_within_budget
+from mechviz.patching.cells import grid_shape, rows_per_batch
 from mechviz.patching.edits import Edit, run_cells
 from mechviz.patching.metrics import Metric, find_metric, measure
 from mechviz.patching.pairs import record_pair
@@ -84,8 +84,8 @@ class Session:
             for layer, z in enumerate(self.source.z)
             for head in range(heads)
         ]
-        config = self.ranker.model.config
-        rows = rows_within_budget(len(self.pair.base), config.hidden_size, config.intermediate_size)
+        config, cpu = self.ranker.model.config, self.ranker.encoder.device.type == "cpu"
+        rows = rows_per_batch(len(self.pair.base), config.hidden_size, config.intermediate_size, cpu)
         for chosen, scores in run_cells(self.ranker, self.base, cells, rows):
             bad = np.flatnonzero(~np.isfinite(scores))
             if len(bad):
@@ -140,8 +140,13 @@ class Session:
             "dtype": str(self.ranker.model.dtype).removeprefix("torch."),
             "device": str(self.ranker.encoder.device),
             "mechviz": mechviz.__version__,
-            **{name: version(name) for name in ("torch", "transformers", "transformer-lens", "numpy", "xarray")},
+            **_versions(),
         }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "transformers", "transformer-lens", "numpy", "xarray")}
 
 
 def patch(ranker: Ranker, query: str, doc: str, perturb: object, method: str = "exact", **settings: Any) -> PatchResult:

@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers.activations import GELUActivation
 
 from mechviz.rankers.encoder import Encoder, Parts
 
@@ -22,15 +23,15 @@ class Kernel:
     Parameters
     ----------
     encoder : Encoder
-    mask : Tensor or None
-        Boolean, dims (key_pos), False where attention may not look; None if it may look everywhere.
+    mask : Tensor
+        Boolean, dims (1, key_pos), False where attention may not look.
     position : int or None
         The one position of the last layer that is read afterwards: only it is computed there.
     """
 
-    def __init__(self, encoder: Encoder, mask: Tensor | None, position: int | None) -> None:
+    def __init__(self, encoder: Encoder, mask: Tensor, position: int | None) -> None:
         self.encoder = encoder
-        self.mask = None if mask is None or bool(mask.all()) else mask[None, None, None, :]
+        self.mask = None if bool(mask.all()) else mask[:, None, None, :]
         self.position = position
         self.parts = [encoder.parts(layer) for layer in range(encoder.n_layers)]
         projections = [[part.query, part.key, part.value] for part in self.parts]
@@ -98,4 +99,7 @@ class Kernel:
     def _above_attention(self, layer: int, resid_pre: Tensor, attn_out: Tensor) -> Tensor:
         part = self.parts[layer]
         middle = part.attn_norm(attn_out.add_(resid_pre))
-        return cast(Tensor, part.mlp_norm(part.mlp_out(part.mlp_act(part.mlp_in(middle))).add_(middle)))
+        widened = part.mlp_in(middle)
+        # The widest tensor of a layer: exact GELU has a form that does not allocate it a second time.
+        active = torch.ops.aten.gelu_(widened) if type(part.mlp_act) is GELUActivation else part.mlp_act(widened)
+        return cast(Tensor, part.mlp_norm(part.mlp_out(active).add_(middle)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mechviz.errors import InputError, shown
@@ -89,8 +90,9 @@ def record_pair(
     unchanged = {name: ranker.fit(tokens, truncate) for name, tokens in original.items() if name != stack}
     texts, alignment, cut = _aligned(original[stack], perturbed[stack], bound, ranker.max_length, truncate)
     base_name = direction.rpartition(">")[2]
+    readout = ranker.readout(stack, unchanged)
     runs = {
-        name: record(ranker, {**unchanged, stack: tokens}, stack, gradient and name == base_name)
+        name: record(ranker, {**unchanged, stack: tokens}, stack, readout, gradient and name == base_name)
         for name, tokens in texts.items()
     }
     base, source = runs[base_name], runs[direction.partition("-")[0]]
@@ -168,4 +170,5 @@ def _score_without_fillers(ranker: Ranker, run: Run) -> float:
     if not run.tokens.fillers.any():
         return run.score
     own = run.tokens.pick(np.flatnonzero(~run.tokens.fillers))
-    return float(ranker.score_all([{**run.inputs, run.stack: own}])[0])
+    with torch.no_grad():
+        return float(run.readout(*ranker.encode([own]))[0])

@@ -51,7 +51,7 @@ class Run:
         return self.inputs[self.stack]
 
 
-def record(ranker: Ranker, inputs: Inputs, stack: str, gradient: bool = False) -> Run:
+def record(ranker: Ranker, inputs: Inputs, stack: str, readout: Readout, gradient: bool = False) -> Run:
     """Run one pair and keep what patching needs, with one backward pass if ``gradient``.
 
     Raises
@@ -73,11 +73,9 @@ def record(ranker: Ranker, inputs: Inputs, stack: str, gradient: bool = False) -
     hooks: list[Any] = [(lambda name: name in names, keep)]
     if gradient:
         hooks.append(("hook_embed", start_graph))
-    readout = ranker.readout(stack, inputs)
     calls: list[Call] = []
     with torch.set_grad_enabled(gradient), encoder.hooks(hooks), _calls_of(encoder.layers, calls):
-        hidden, _ = ranker.encode([inputs[stack]])
-        score = readout(hidden)[0]
+        score = readout(*ranker.encode([inputs[stack]]))[0]
         if not torch.isfinite(score):
             with torch.no_grad():
                 raise encoder.first_non_finite(lambda: ranker.encode([inputs[stack]]))

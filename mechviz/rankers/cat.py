@@ -85,11 +85,10 @@ class Cat(Ranker):
 
     @override
     def score_inputs(self, batch: Sequence[Inputs]) -> Tensor:
-        hidden, _ = self.encode([inputs["encoder"] for inputs in batch])
-        return self.readout("encoder", batch[0])(hidden)
+        return self.readout("encoder", {})(*self.encode([inputs["encoder"] for inputs in batch]))
 
     @override
-    def readout(self, stack: str, inputs: Inputs) -> Readout:
+    def readout(self, stack: str, others: Inputs) -> Readout:
         return _Classify(self.model, self._head)
 
     @override
@@ -102,7 +101,7 @@ class _Classify(Readout):
         self.modules = [model.get_submodule(path) for path in head.modules]
         self.position = head.reads
 
-    def __call__(self, hidden: Tensor) -> Tensor:
+    def __call__(self, hidden: Tensor, mask: Tensor) -> Tensor:
         for module in self.modules:
             hidden = module(hidden)
         logits = hidden.float()

@@ -101,11 +101,9 @@ class Dot(Ranker):
         return (queries[[row[inputs["query"].ids.tobytes()] for inputs in batch]] * docs).sum(-1)
 
     @override
-    def readout(self, stack: str, inputs: Inputs) -> Readout:
+    def readout(self, stack: str, others: Inputs) -> Readout:
         with torch.no_grad():
-            other = self._vectors([inputs["doc" if stack == "query" else "query"]])[0]
-        mask = torch.as_tensor(inputs[stack].mask.copy(), device=self.encoder.device)[None]
-        return _Compare(self, other, mask)
+            return _Compare(self, self._vectors([others["doc" if stack == "query" else "query"]])[0])
 
     def pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return one vector a row, dims (row, d_model); float32."""
@@ -126,12 +124,12 @@ class Dot(Ranker):
 
 
 class _Compare(Readout):
-    def __init__(self, ranker: Dot, other: Tensor, mask: Tensor) -> None:
-        self.ranker, self.other, self.mask = ranker, other, mask
+    def __init__(self, ranker: Dot, other: Tensor) -> None:
+        self.ranker, self.other = ranker, other
         self.position = 0 if ranker.pooling == "cls" else None
 
-    def __call__(self, hidden: Tensor) -> Tensor:
-        return self.ranker.pool(hidden, self.mask) @ self.other
+    def __call__(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        return self.ranker.pool(hidden, mask) @ self.other
 
 
 def read_sentence_transformers(checkpoint: Checkpoint) -> dict[str, Any]:

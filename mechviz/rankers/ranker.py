@@ -71,8 +71,8 @@ class Ranker(ABC):
         """Score tokenised pairs in one forward pass, dims (pair), with gradient if enabled."""
 
     @abstractmethod
-    def readout(self, stack: str, inputs: Inputs) -> Readout:
-        """Return how the last hidden state of ``stack`` becomes a score while the other texts stay as in ``inputs``."""
+    def readout(self, stack: str, others: Inputs) -> Readout:
+        """Return how the last hidden state of ``stack`` becomes a score, the other stacks' texts as in ``others``."""
 
     # -- what all rankers do -------------------------------------------------------------------------------------
 
@@ -250,8 +250,8 @@ class Readout(ABC):
     position: int | None
 
     @abstractmethod
-    def __call__(self, hidden: Tensor) -> Tensor:
-        """Return scores, dims (row), for ``hidden``, dims (row, pos, d_model).
+    def __call__(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return scores, dims (row), for ``hidden``, dims (row, pos, d_model), and its mask, dims (row or 1, pos).
 
         Where `position` is not None, ``hidden`` may hold that one position only.
         """

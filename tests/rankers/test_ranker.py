@@ -175,8 +175,7 @@ def test_gradients_reach_every_hook(ranker):
     inputs = ranker.checked_inputs(QUERY, DOC)
     readout = ranker.readout(stack, inputs)
     with torch.enable_grad(), ranker.hooks([(lambda name: True, keep)]):
-        hidden, _ = ranker.encode([inputs[stack]])
-        readout(hidden)[0].backward()
+        readout(*ranker.encode([inputs[stack]]))[0].backward()
     ranker.model.zero_grad(set_to_none=True)
     assert set(kept) == set(names)
     assert all(value.grad is not None and bool((value.grad != 0).any()) for value in kept.values())
