@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { type Block, chooseEdges, isSpecial, lineLook, partners } from "../marks/edges";
 import { isPick } from "../marks/keys";
+import { joins } from "../marks/rows";
 import { count, percent } from "../marks/scale";
 import type { Side } from "../store";
 import type { Condition, HeadAttention, RunAttention } from "../wire";
@@ -176,6 +177,7 @@ function Column({ condition, side, received, strongest = 1 }: ColumnProps) {
         data-segment={isSpecial(segments[pos]) ? "special" : segments[pos]}
         data-changed={(spec.alignment[pos] ?? "equal") !== "equal" || undefined}
         data-filler={Boolean(fillers[pos]) || undefined}
+        data-joined={joins(spec.tokens[condition], pos) || undefined}
         data-lm-suppress-shortcuts
         aria-selected={pos === pinned}
         tabIndex={pos === (pinned ?? 0) ? 0 : -1}
