@@ -64,7 +64,7 @@ export interface Spec {
 }
 
 export interface Progress {
-  state: "running" | "done" | "cancelled" | "failed";
+  state: "loaded" | "running" | "done" | "cancelled" | "failed";
   done: number;
   total: number;
   seconds: number;

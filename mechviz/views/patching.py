@@ -82,12 +82,10 @@ class PatchingView(anywidget.AnyWidget):
         self._worker: threading.Thread | None = None
         self._stop = threading.Event()
         self._failure: Exception | None = None
-        heads = self._pack_heads(_LIVE_HEADS, _LIVE_BYTES)
         super().__init__(
-            spec=wire.pack_spec(result, heads),
-            buffers=_bytes({name: array for head in heads for name, array in head.arrays.items()}),
+            **self._still(_LIVE_HEADS, _LIVE_BYTES),
             cells=_bytes(wire.pack_cells(result)),
-            progress=self._progress("done", result, result),
+            progress=self._progress("loaded", result, result),
             selection=self._first_selection(),
             theme=theme,
         )
@@ -118,10 +116,8 @@ class PatchingView(anywidget.AnyWidget):
             The folder does not exist.
         """
         result = self.result
-        heads = self._pack_heads(result.effects.size, _PAGE_BYTES)
         state = {
-            "spec": wire.pack_spec(result, heads),
-            "buffers": _bytes({name: array for head in heads for name, array in head.arrays.items()}),
+            **self._still(result.effects.size, _PAGE_BYTES),
             "cells": self.cells,
             "progress": {**self.progress, "live": False},
             "selection": dict(self.selection),
@@ -144,6 +140,8 @@ class PatchingView(anywidget.AnyWidget):
         self.progress = {**self.progress, "state": "running", "done": 0, "total": total, "live": has_kernel()}
         if wait:
             self._run(steps)
+            with self.hold_sync():
+                self.spec, self.buffers = self._still(_LIVE_HEADS, _LIVE_BYTES).values()
             if self._failure is not None:
                 raise self._failure
         else:
@@ -152,6 +150,7 @@ class PatchingView(anywidget.AnyWidget):
 
     def _run(self, steps: Iterator[Step]) -> None:
         start = time.perf_counter()
+        opened_at = self.selection
         try:
             for step in steps:
                 self._result = step.result
@@ -161,6 +160,8 @@ class PatchingView(anywidget.AnyWidget):
                 self.progress = self._progress(state, step.result, step.shown, time.perf_counter() - start)
                 if state == "cancelled":
                     break
+            if self.selection == opened_at:  # nobody has chosen a head: show the one that exact values put first
+                self.selection = self._first_selection()
         except Exception as error:
             self._failure = error
             self.progress = {**self.progress, "state": "failed", "message": f"{type(error).__name__}: {error}"}
@@ -182,6 +183,12 @@ class PatchingView(anywidget.AnyWidget):
         }
 
     # -- attention -----------------------------------------------------------------------------------------------
+
+    def _still(self, count: int, budget: int) -> dict[str, Any]:
+        """Return the state that does not change while cells are computed, with lines of the ``count`` top heads."""
+        heads = self._pack_heads(count, budget)
+        arrays = {name: array for head in heads for name, array in head.arrays.items()}
+        return {"spec": wire.pack_spec(self._result, heads), "buffers": _bytes(arrays)}
 
     def _pack_heads(self, count: int, budget: int) -> list[wire.HeadEdges]:
         if self._patterns is None:

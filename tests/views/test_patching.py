@@ -44,7 +44,7 @@ def test_a_result_from_anywhere_is_drawn(view):
     assert view.spec["scores"]["source"] == 1.0
     assert view.selection == {"layer": 1, "head": 2, "pos": None}
     assert set(view.buffers) == set(view.spec["buffers"])
-    assert view.progress["state"] == "done"
+    assert view.progress["state"] == "loaded"
     assert "PatchingView(PatchResult(heads" in repr(view)
 
 

@@ -21,7 +21,9 @@ export function moveCell(
   { layer, head }: Cell,
   [n_layers, n_heads]: [number, number],
 ): Cell | null {
-  const { key, ctrlKey } = chord;
+  const { key, ctrlKey, metaKey, altKey } = chord;
+  const corner = ctrlKey && (key === "Home" || key === "End");
+  if (metaKey || altKey || (ctrlKey && !corner)) return null; // the host's chords
   const to = (next: Cell): Cell => ({
     layer: Math.max(0, Math.min(n_layers - 1, next.layer)),
     head: Math.max(0, Math.min(n_heads - 1, next.head)),

@@ -5,7 +5,7 @@ import { scoreDigits } from "../marks/cells";
 import { alignedRows, type Row, textDirection, textPositions } from "../marks/rows";
 import { plain } from "../marks/scale";
 import type { Change, TokenSpec } from "../wire";
-import { useField, usePositionEvents, usePositionMarks } from "./hooks";
+import { keepFocus, useField, usePositionEvents, usePositionMarks } from "./hooks";
 
 const NARROW = 640; // width of the view, and of this panel, below which the texts stand one above the other
 const TIGHT = 380;
@@ -49,7 +49,15 @@ export function BeforeAfter() {
   );
   const digits = scoreDigits(spec);
   return (
-    <div class="mv-before-after" data-stacked={stacked || undefined} ref={root} {...events}>
+    <div
+      class="mv-before-after"
+      data-panel
+      data-lm-suppress-shortcuts
+      tabIndex={-1}
+      data-stacked={stacked || undefined}
+      ref={root}
+      {...events}
+    >
       <div class="mv-text-row mv-text-head">
         <h4 data-text="original">
           original <span>{plain(scores.original, digits)}</span>
@@ -69,7 +77,10 @@ function Fold({ row, open }: { row: Row; open: (pos: number) => void }) {
       type="button"
       class="mv-fold"
       data-lm-suppress-shortcuts
-      onClick={() => open(row.positions[0] as number)}
+      onClick={(event) => {
+        keepFocus(event);
+        open(row.positions[0] as number);
+      }}
     >
       … {row.positions.length} equal tokens
     </button>

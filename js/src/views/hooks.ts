@@ -6,6 +6,11 @@ import type { Side, State } from "../store";
 
 export const ViewContext = createContext<Connection | null>(null);
 
+/** Called before a button goes away: the focus moves to the panel around it, not to the page. */
+export function keepFocus(event: Event): void {
+  (event.currentTarget as Element).closest<HTMLElement>("[data-panel]")?.focus();
+}
+
 export function useView(): Connection {
   const view = useContext(ViewContext);
   if (!view) throw new Error("a panel was drawn outside its view");

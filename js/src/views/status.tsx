@@ -1,6 +1,6 @@
 /** Banners, and how far the computation is. */
 import { count } from "../marks/scale";
-import { useField, useView } from "./hooks";
+import { keepFocus, useField, useView } from "./hooks";
 
 export function Status() {
   const { cancel } = useView();
@@ -13,11 +13,18 @@ export function Status() {
   if (!spec.gate.open && !banners.some(({ text }) => text === spec.gate.message)) {
     banners.unshift({ level: "warn", text: spec.gate.message });
   }
-  if (spec.truncated) banners.push({ level: "warn", text: spec.truncated });
   const agreed = agreement === null ? "" : `; attribution agreed r = ${agreement.toFixed(2)}`;
+  const cells = `${count(total)} ${total === 1 ? "cell" : "cells"}`;
+  const loaded =
+    done === total
+      ? `exact, ${cells}`
+      : done === 0
+        ? `attribution (a gradient estimate), ${cells}`
+        : `exact ${count(done)} of ${cells}, the others were not computed`;
   const words = {
     running: `preview (attribution), exact ${count(done)} of ${count(total)}`,
-    done: `exact, ${count(total)} ${total === 1 ? "cell" : "cells"} in ${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s${agreed}`,
+    done: `exact, ${cells} in ${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s${agreed}`,
+    loaded: `${loaded}${agreed}`,
     cancelled: `cancelled: exact ${count(done)} of ${count(total)}, the others are a preview (attribution)`,
     failed: `failed after ${count(done)} of ${count(total)}`,
   }[state];
@@ -35,7 +42,7 @@ export function Status() {
           {text}
         </p>
       ))}
-      <div class="mv-status" data-state={state}>
+      <div class="mv-status" data-state={state} data-panel data-lm-suppress-shortcuts tabIndex={-1}>
         {state === "running" && (
           <progress max={total || 1} value={done}>
             {done}
@@ -46,7 +53,14 @@ export function Status() {
           {message && `: ${message}`}
         </span>
         {state === "running" && live && (
-          <button type="button" data-lm-suppress-shortcuts onClick={cancel}>
+          <button
+            type="button"
+            data-lm-suppress-shortcuts
+            onClick={(event) => {
+              keepFocus(event);
+              cancel();
+            }}
+          >
             Cancel
           </button>
         )}

@@ -5,7 +5,7 @@ import { headKey } from "../heads";
 import type { GridValues } from "../marks/cells";
 import type { Block } from "../marks/edges";
 import { signed } from "../marks/scale";
-import { useField, useGrid, useView } from "./hooks";
+import { keepFocus, useField, useGrid, useView } from "./hooks";
 import { LinePair } from "./line_pair";
 
 const BLOCKS: [Block, string][] = [
@@ -42,7 +42,14 @@ export function TokenLines() {
   const has_blocks = segments.includes("query") && segments.includes("doc");
   const effect = effectText(grid, layer, head);
   const retry = (
-    <button type="button" data-lm-suppress-shortcuts onClick={() => openHead(layer, head)}>
+    <button
+      type="button"
+      data-lm-suppress-shortcuts
+      onClick={(event) => {
+        keepFocus(event);
+        openHead(layer, head);
+      }}
+    >
       Retry
     </button>
   );
@@ -69,7 +76,7 @@ export function TokenLines() {
   }
 
   return (
-    <div class="mv-lines">
+    <div class="mv-lines" data-panel data-lm-suppress-shortcuts tabIndex={-1}>
       <div class="mv-lines-bar">
         <h3>
           Attention of layer {layer}, head {head}
@@ -139,7 +146,10 @@ function HeldHeads() {
             key={headKey(layer, head)}
             type="button"
             data-lm-suppress-shortcuts
-            onClick={() => select({ layer, head })}
+            onClick={(event) => {
+              keepFocus(event);
+              select({ layer, head });
+            }}
           >
             L{layer}H{head}
           </button>
