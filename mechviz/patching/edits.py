@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mechviz.errors import InputError
 from mechviz.patching.cells import even_rows
-from mechviz.patching.kernel import Kernel
+from mechviz.patching.kernel import Change, Kernel
 from mechviz.patching.runs import Run
 from mechviz.rankers.ranker import Ranker
 
@@ -134,20 +134,16 @@ def _z_of_one_layer(cell: Cell) -> bool:
 
 
 def _z_rows(kernel: Kernel, run: Run, layer: int, cells: Sequence[Cell]) -> Tensor:
-    """Add each cell's change of z, through W_O, to the base run's attention output, and run what is above it.
-
-    Attention of the patched layer is not computed again: its output is linear in z.
-    """
+    """Run what is above z of one layer, each cell's edits applied to it."""
     z = run.z[layer][0]
-    w_o = kernel.encoder.w_o(layer)
-    attn_out = run.attn_out[layer].repeat(len(cells), 1, 1)
-    for row, cell in enumerate(cells):
+    changes = []
+    for cell in cells:
         new = z
         for edit in cell:
             new = edit.apply(new)
         heads = sorted({head for edit in cell for head in (range(z.shape[1]) if edit.heads is None else edit.heads)})
-        attn_out[row] += (new[:, heads] - z[:, heads]).flatten(1) @ w_o[heads].flatten(0, 1)
-    return kernel.finish(layer, run.resid_pre[layer], attn_out)
+        changes.append(Change(heads, (new[:, heads] - z[:, heads]).flatten(1)))
+    return kernel.finish(layer, run.resid_pre[layer], run.attn_out[layer], changes)
 
 
 def _any_rows(ranker: Ranker, run: Run, layer: int, cells: Sequence[Cell]) -> Tensor:

@@ -1,12 +1,14 @@
 """The layers of an encoder as the engine runs them: the same formulas with fewer, larger matrix products.
 
-`transformers` projects q, k and v by three products and allocates every sum anew. Here they are one product and the
-sums are made in place, which on CPU is a tenth to a fifth of the time of a layer. Equality with the model's own
-layers is a test, for every family.
+`transformers` projects q, k and v by three products and allocates every sum anew. Here they are one product, sums are
+made in place, and the first matrix of the patched layer's MLP uses that the rows differ by one head only. Equality with
+the model's own layers is a test, for every family.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -14,7 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.activations import GELUActivation
 
-from mechviz.rankers.encoder import Encoder, Parts
+from mechviz.rankers.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is added to z of some heads: ``z`` has dims (pos, head * d_head)."""
+
+    heads: Sequence[int]
+    z: Tensor
 
 
 class Kernel:
@@ -34,18 +44,18 @@ class Kernel:
         self.mask = None if bool(mask.all()) else mask[:, None, None, :]
         self.position = position
         self.parts = [encoder.parts(layer) for layer in range(encoder.n_layers)]
-        projections = [[part.query, part.key, part.value] for part in self.parts]
-        self.weights = [torch.cat([linear.weight for linear in three]) for three in projections]
-        self.biases = [torch.cat([linear.bias for linear in three]) for three in projections]
+        self.w_o = [encoder.w_o(layer) for layer in range(encoder.n_layers)]
+        self.weights = [torch.cat([p.query.weight, p.key.weight, p.value.weight]) for p in self.parts]
+        self.biases = [torch.cat([p.query.bias, p.key.bias, p.value.bias]) for p in self.parts]
 
     @staticmethod
     def fits(encoder: Encoder) -> bool:
         """Return whether the layers are plain: no hooks of the caller's, no adapter or quantised projection in them."""
         kinds = {"attn_norm": nn.LayerNorm, "mlp_norm": nn.LayerNorm, "mlp_act": None}
         plain = all(
-            kinds.get(name, nn.Linear) in (None, type(getattr(encoder.parts(layer), name)))
+            kinds.get(name, nn.Linear) in (None, type(module))
             for layer in range(encoder.n_layers)
-            for name in Parts.__dataclass_fields__
+            for name, module in vars(encoder.parts(layer)).items()
         )
         # transformers leaves hooks of its own, which collect outputs and change nothing.
         hooks = (
@@ -56,24 +66,30 @@ class Kernel:
         )
         return plain and all(getattr(hook, "__module__", "").startswith("transformers.") for hook in hooks)
 
-    def finish(self, layer: int, resid_pre: Tensor, attn_out: Tensor) -> Tensor:
-        """Run the rest of the model from one layer's attention output.
+    def finish(self, layer: int, resid_pre: Tensor, attn_out: Tensor, changes: Sequence[Change]) -> Tensor:
+        """Run the rest of the model from one layer's attention, once for each change of its z.
+
+        Attention of that layer is not computed again: its output is linear in z.
 
         Parameters
         ----------
         layer : int
-        resid_pre, attn_out : Tensor, dims (row, pos, d_model)
-            ``resid_pre`` may have one row for all.
+        resid_pre, attn_out : Tensor, dims (1, pos, d_model)
+            Of the base run.
+        changes : sequence of Change, one a row
 
         Returns
         -------
         Tensor, dims (row, pos, d_model)
             The last hidden state; one position only where `position` is set.
         """
-        last = self.encoder.n_layers - 1
-        hidden = self._above_attention(layer, self._read(layer, resid_pre), self._read(layer, attn_out))
-        for above in range(layer + 1, last + 1):
-            hidden = self._above_attention(above, self._read(above, hidden), self._attention(above, hidden))
+        base = self._read(layer, resid_pre + attn_out)
+        changes = [Change(change.heads, self._read(layer, change.z[None])[0]) for change in changes]
+        hidden = self._above_changes(layer, base, changes)
+        for above in range(layer + 1, self.encoder.n_layers):
+            resid_mid = self._attention(above, hidden).add_(self._read(above, hidden))
+            middle = self.parts[above].attn_norm(resid_mid)
+            hidden = self._above_mlp_in(above, middle, self.parts[above].mlp_in(middle))
         return hidden
 
     def _read(self, layer: int, x: Tensor) -> Tensor:
@@ -96,10 +112,35 @@ class Kernel:
         part = self.parts[layer]
         return F.linear(z.transpose(1, 2).reshape(rows, -1, d_model), part.attn_out.weight, part.attn_out.bias)
 
-    def _above_attention(self, layer: int, resid_pre: Tensor, attn_out: Tensor) -> Tensor:
+    def _above_changes(self, layer: int, base: Tensor, changes: Sequence[Change]) -> Tensor:
+        """Run the layer's norm and MLP on ``base`` (its resid_mid) with each change added."""
         part = self.parts[layer]
-        middle = part.attn_norm(attn_out.add_(resid_pre))
-        widened = part.mlp_in(middle)
+        w_o = [self.w_o[layer][change.heads].flatten(0, 1) for change in changes]
+        resid_mid = base.repeat(len(changes), 1, 1)
+        for row, change, out in zip(resid_mid, changes, w_o, strict=True):
+            row.addmm_(change.z, out)
+        norm = part.attn_norm
+        middle, _, rstd = torch.native_layer_norm(resid_mid, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+        if not _low_rank_pays(base.shape[1], base.shape[2], max(len(out) for out in w_o), len(changes)):
+            return self._above_mlp_in(layer, middle, part.mlp_in(middle))
+        # mlp_in of a layer norm is linear but for the norm's scale, and rows differ by one head's few dimensions:
+        #   mlp_in(norm(x)) = rstd(x) * (x @ centred) + shift, and x = base + z @ W_O[head].
+        # So the product with `base` is taken once for all rows, and each row adds a product of d_head columns.
+        weighted = part.mlp_in.weight * norm.weight
+        centred = (weighted - weighted.mean(1, keepdim=True)).T
+        shift = F.linear(norm.bias, part.mlp_in.weight, part.mlp_in.bias)
+        widened = (base @ centred).repeat(len(changes), 1, 1)
+        for row, change, out in zip(widened, changes, w_o, strict=True):
+            row.addmm_(change.z, out @ centred)
+        return self._above_mlp_in(layer, middle, widened.mul_(rstd).add_(shift))
+
+    def _above_mlp_in(self, layer: int, middle: Tensor, widened: Tensor) -> Tensor:
+        part = self.parts[layer]
         # The widest tensor of a layer: exact GELU has a form that does not allocate it a second time.
         active = torch.ops.aten.gelu_(widened) if type(part.mlp_act) is GELUActivation else part.mlp_act(widened)
         return cast(Tensor, part.mlp_norm(part.mlp_out(active).add_(middle)))
+
+
+def _low_rank_pays(positions: int, d_model: int, rank: int, rows: int) -> bool:
+    """Return whether one full product and low-rank ones cost fewer multiplications than a full one a row."""
+    return positions * rank + rank * d_model + positions * d_model / rows < positions * d_model

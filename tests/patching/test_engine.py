@@ -8,7 +8,7 @@ import xarray as xr
 import mechviz as mv
 from mechviz.errors import InputError, InputTypeError, MechvizError
 from mechviz.patching import Session, edits
-from mechviz.patching.kernel import Kernel
+from mechviz.patching.kernel import Kernel, _low_rank_pays
 from tests import texts
 from tests.conftest import save_dot
 from tests.oracles import close, patch_heads_one_at_a_time, plain_scorer
@@ -144,11 +144,11 @@ def test_memory_that_runs_out_halves_the_chunk(dot, monkeypatch):
     expected = mv.patch(dot, QUERY, DOC, CHANGE)
     finish, tried = Kernel.finish, []
 
-    def small_memory(self, layer, resid_pre, attn_out):
-        tried.append(len(attn_out))
-        if len(attn_out) > 3:
+    def small_memory(self, layer, resid_pre, attn_out, changes):
+        tried.append(len(changes))
+        if len(changes) > 3:
             raise torch.OutOfMemoryError("fake")
-        return finish(self, layer, resid_pre, attn_out)
+        return finish(self, layer, resid_pre, attn_out, changes)
 
     monkeypatch.setattr(Kernel, "finish", small_memory)
     np.testing.assert_allclose(mv.patch(dot, QUERY, DOC, CHANGE).patched, expected.patched, atol=1e-6)
@@ -190,14 +190,16 @@ def test_weights_that_overflow_are_named(tmp_path):
         mv.patch(ranker, QUERY, DOC, CHANGE)
 
 
-def test_all_minilm_against_plain_transformers(minilm):
-    """Real weights, real size: the whole grid against one plain pass a cell, on a passage of the collection."""
+@pytest.mark.parametrize("names", [["d02"], ["d02", "d01", "d03", "d10", "d20"]], ids=["short", "long"])
+def test_all_minilm_against_plain_transformers(minilm, names):
+    """Real weights, real size: the whole grid against one plain pass a cell, below and above where `_low_rank_pays`."""
     folder = minilm.model.config._name_or_path
-    query, doc = texts.queries()["q2"], texts.docs()["d02"]
+    query, doc = texts.queries()["q2"], " ".join(texts.docs()[name] for name in names)
     result = mv.patch(minilm, query, doc, mv.perturb.append("volcano"))
     model, score = plain_scorer(minilm, folder, query)
     plain = patch_heads_one_at_a_time(model, score, result.pair.base, result.pair.source)
     assert np.abs(result.patched.values - plain).max() <= 1e-5
+    assert _low_rank_pays(len(result.pair.base), 384, 32, 12) == (len(names) > 1)
     assert isinstance(result.effects, xr.DataArray)
 
 
