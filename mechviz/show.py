@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mechviz.patching import Session
+from mechviz.patching import Session, Settings
 from mechviz.rankers import Ranker
 from mechviz.views import PatchingView
 from mechviz.views.patching import Step, has_kernel
 
 
 def show_patching(
-    ranker: Ranker, query: str, doc: str, perturb: object, *, wait: bool | None = None, theme: str = "auto", **settings: Any
+    ranker: Ranker,
+    query: str,
+    doc: str,
+    perturb: object,
+    *,
+    wait: bool | None = None,
+    theme: str = "auto",
+    **settings: Unpack[Settings],
 ) -> PatchingView:
     """Draw why a perturbation changed a document's score.
 
@@ -55,7 +63,7 @@ def show_patching(
     return view
 
 
-def _steps(session: Session, preview: Any) -> Iterator[Step]:
+def _steps(session: Session, preview: NDArray[np.float32]) -> Iterator[Step]:
     patched = np.full_like(preview, np.nan)
     for cells, scores in session.exact():
         patched.flat[cells] = scores

@@ -25,6 +25,9 @@ EDGE_MASS = 0.7
 #: Edges of one head and run at most; SVG stays fast below it.
 EDGE_CAP = 4000
 
+#: Heads whose attention is computed together.
+_BLOCK = 16
+
 #: Values of the ``state`` buffer.
 EMPTY, PREVIEW, EXACT = 0, 1, 2
 
@@ -94,14 +97,25 @@ def pack_head(layer: int, head: int, base: NDArray[np.float32], source: NDArray[
 
 
 def pack_heads(patterns: Patterns, heads: Sequence[tuple[int, int]], budget: int) -> list[HeadEdges]:
-    """Pack heads in the order given until ``budget`` bytes are full; each layer's attention is computed once."""
+    """Pack heads in the order given until ``budget`` bytes are full."""
+    packed: list[HeadEdges] = []
+    # A block at a time: each layer's attention is computed once for the block, and none is for heads that will not fit.
+    for start in range(0, len(heads), _BLOCK):
+        for edges in _pack_block(patterns, heads[start : start + _BLOCK]):
+            budget -= edges.nbytes
+            if budget < 0:
+                return packed
+            packed.append(edges)
+    return packed
+
+
+def _pack_block(patterns: Patterns, heads: Sequence[tuple[int, int]]) -> list[HeadEdges]:
     packed: dict[tuple[int, int], HeadEdges] = {}
     for layer in dict.fromkeys(layer for layer, _ in heads):
         pattern = patterns(layer)
         for head in (head for at, head in heads if at == layer):
             packed[layer, head] = pack_head(layer, head, pattern[0, head], pattern[1, head])
-    sizes = np.cumsum([packed[head].nbytes for head in heads])
-    return [packed[head] for head, size in zip(heads, sizes, strict=True) if size <= budget]
+    return [packed[head] for head in heads]
 
 
 def strongest_edges(pattern: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -67,6 +67,18 @@ def test_the_budget_stops_packing_and_layers_are_computed_once():
     assert asked == [1, 1, 0]
 
 
+def test_heads_that_will_not_fit_are_not_computed():
+    asked = []
+
+    def patterns(layer):
+        asked.append(layer)
+        return golden.patterns(layer)
+
+    heads = [(layer, 0) for layer in range(40)]
+    assert len(wire.pack_heads(patterns, heads, 1000)) < wire._BLOCK
+    assert asked == list(range(wire._BLOCK))
+
+
 def test_cells_know_what_they_are():
     result = golden.golden_result()
     cells = wire.pack_cells(result)

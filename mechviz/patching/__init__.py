@@ -1,7 +1,7 @@
 """Patching: edits, grids of them, and the engine that runs them."""
 
 from mechviz.patching.edits import Edit
-from mechviz.patching.engine import Session, patch
+from mechviz.patching.engine import Session, Settings, patch
 from mechviz.patching.pairs import make_pair
 
-__all__ = ["Edit", "Session", "make_pair", "patch"]
+__all__ = ["Edit", "Session", "Settings", "make_pair", "patch"]

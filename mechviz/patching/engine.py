@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from importlib.metadata import version
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -14,23 +14,58 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import mechviz
-from mechviz.errors import InputError, NonFiniteError
+from mechviz.errors import InputError, InputTypeError, NonFiniteError
 from mechviz.patching.attribution import attribute_heads
 from mechviz.patching.cells import grid_shape, rows_per_batch
 from mechviz.patching.edits import Edit, run_cells
 from mechviz.patching.metrics import Metric, find_metric, measure
 from mechviz.patching.pairs import record_pair
 from mechviz.rankers.ranker import Ranker
-from mechviz.results import Direction, PatchResult
+from mechviz.results import DIRECTIONS, Direction, PatchResult
 from mechviz.text import FillerLike
 
 METHODS = ("exact", "attribution")
 
 
+class Settings(TypedDict, total=False):
+    """What `patch` and `mechviz.show_patching` take beside the texts; each may be left out.
+
+    Attributes
+    ----------
+    grid : str, default ``"heads"``
+        Which cells: ``heads`` patches z of one attention head at all positions.
+    direction : ``"perturbed->original"`` (default) or ``"original->perturbed"``
+        Source -> base: activations of the source run are patched into the base run.
+    metric : ``"effect"`` (default), ``"raw"``, ``"robust"`` or a function of (patched, base, source)
+    filler : str or callable, default ``"a"``
+        What stands where one text has a token and the other none: a word that is one token, ``"[MASK]"``, ``"[PAD]"``
+        (masked out), or a function of the missing token strings.
+    truncate : bool, default False
+        Cut both texts alike where they are too long, instead of raising.
+    docs : sequence of str
+        Competing documents, for ranks.
+    """
+
+    grid: str
+    direction: Direction
+    metric: str | Metric
+    filler: FillerLike
+    truncate: bool
+    docs: Sequence[str]
+
+
+_DEFAULTS = Settings(grid="heads", direction=DIRECTIONS[0], metric="effect", filler="a", truncate=False, docs=())
+
+
 class Session:
     """One pair on one ranker, with its base and source run at hand; the parts of `patch`, step by step.
 
-    Parameters are those of `patch`.
+    Parameters
+    ----------
+    ranker, query, doc, perturb, **settings
+        As in `patch`.
+    gradient : bool
+        Whether `attribution` will be asked for.
 
     Attributes
     ----------
@@ -40,26 +75,22 @@ class Session:
     """
 
     def __init__(
-        self,
-        ranker: Ranker,
-        query: str,
-        doc: str,
-        perturb: object,
-        grid: str = "heads",
-        direction: Direction = "perturbed->original",
-        metric: str | Metric = "effect",
-        filler: FillerLike = "a",
-        truncate: bool = False,
-        docs: Sequence[str] = (),
-        gradient: bool = True,
+        self, ranker: Ranker, query: str, doc: str, perturb: object, gradient: bool = True, **settings: Unpack[Settings]
     ) -> None:
+        unknown = sorted(set(settings) - set(_DEFAULTS))
+        if unknown:
+            raise InputTypeError(f"unknown settings {', '.join(unknown)}; mechviz has {', '.join(_DEFAULTS)}")
+        chosen: Settings = {**_DEFAULTS, **settings}
         self.ranker = ranker
-        self.grid = grid
-        self.shape = grid_shape(grid, ranker.encoder.n_layers, ranker.encoder.n_heads)
-        self.metric = metric
-        find_metric(metric)
-        self.pair, self.base, self.source = record_pair(ranker, query, doc, perturb, direction, filler, truncate, gradient)
-        self.competitors = ranker.score(query, list(docs), truncate=truncate) if len(docs) else np.empty(0, dtype=np.float32)
+        self.grid = chosen["grid"]
+        self.shape = grid_shape(self.grid, ranker.encoder.n_layers, ranker.encoder.n_heads)
+        self.metric = chosen["metric"]
+        find_metric(self.metric)
+        self.pair, self.base, self.source = record_pair(
+            ranker, query, doc, perturb, chosen["direction"], chosen["filler"], chosen["truncate"], gradient
+        )
+        docs = list(chosen["docs"])
+        self.competitors = ranker.score(query, docs, truncate=chosen["truncate"]) if docs else np.empty(0, dtype=np.float32)
 
     def attribution(self) -> NDArray[np.float32]:
         """Return the gradient estimate of every cell's patched score, dims (layer, head)."""
@@ -149,7 +180,9 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("torch", "transformers", "transformer-lens", "numpy", "xarray")}
 
 
-def patch(ranker: Ranker, query: str, doc: str, perturb: object, method: str = "exact", **settings: Any) -> PatchResult:
+def patch(
+    ranker: Ranker, query: str, doc: str, perturb: object, *, method: str = "exact", **settings: Unpack[Settings]
+) -> PatchResult:
     """Patch activations of one text's run into the other's and measure how much of the score change moves.
 
     Parameters

@@ -32,14 +32,7 @@ class Checkpoint:
     def read_json(self, file: str) -> Any:
         """Return the content of a JSON file of the checkpoint, None if it has no such file."""
         path = self.path / file
-        if not path.exists():
-            return None
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise MechvizError(
-                f"{path} is not valid JSON ({error}); the checkpoint is damaged: save or fetch it again"
-            ) from error
+        return _read_json(path) if path.exists() else None
 
     @property
     def architecture(self) -> str:
@@ -70,8 +63,7 @@ def open_checkpoint(name: str) -> Checkpoint:
     if not file.exists():
         held = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
         raise MechvizError(f"{path} has no config.json (it holds {held}); give the directory that save_pretrained wrote")
-    checkpoint = Checkpoint(str(name), path, {}, FAMILIES["bert"])
-    config = checkpoint.read_json("config.json")
+    config = _read_json(file)
     model_type = config.get("model_type", "(none)")
     if model_type not in FAMILIES:
         raise UnsupportedModelError(f"{name} has model_type {model_type!r}; mechviz has family files for {', '.join(FAMILIES)}")
@@ -156,6 +148,13 @@ def weight_hash(model: torch.nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise MechvizError(f"{path} is not valid JSON ({error}); the checkpoint is damaged: save or fetch it again") from error
 
 
 def _fetch(name: str) -> Path:

@@ -103,6 +103,7 @@ def test_competitors_are_scored(dot):
         ({"metric": "share"}, InputError, "'effect', 'raw', 'robust'"),
         ({"metric": 3}, InputTypeError, "metric must be"),
         ({"filler": "two words"}, InputError, "one token"),
+        ({"filer": "a"}, InputTypeError, "unknown settings filer; mechviz has grid, .*filler"),
     ],
 )
 def test_settings_that_do_not_exist_list_those_that_do(dot, settings, error, words):
