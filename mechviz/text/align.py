@@ -117,9 +117,11 @@ def _script(a: NDArray[np.int64], b: NDArray[np.int64]) -> list[int]:
         best = np.concatenate(([previous[0] + unit], np.minimum(diagonal, delete)))
         # An insertion chain costs `unit` a step: a running minimum of best[k] - k*unit finds where to start it.
         current = np.minimum.accumulate(best - columns) + columns
+        # Read from the end, a gap goes before a replacement, so that of "a b c" -> "x" it is "a" that becomes "x".
         row = moves[i, 1:]
+        row[current[1:] < current[:-1] + unit] = _DIAGONAL
         row[current[1:] == delete] = _DELETE
-        row[current[1:] == diagonal] = _DIAGONAL
+        row[(current[1:] == diagonal) & (b == a[i - 1])] = _DIAGONAL
         previous = current
     steps: list[int] = []
     i, j = n, m

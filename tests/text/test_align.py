@@ -64,6 +64,11 @@ def test_a_replacement_stays_in_its_row():
     assert align(np.array([1, 2, 3]), np.array([1, 9, 3])).kinds == ("equal", "replace", "equal")
 
 
+def test_a_phrase_becomes_a_word_at_its_start():
+    assert align(np.array([1, 2, 3, 4, 9]), np.array([1, 7, 9])).kinds == ("equal", "replace", "delete", "delete", "equal")
+    assert align(np.array([1, 7, 9]), np.array([1, 2, 3, 4, 9])).kinds == ("equal", "replace", "insert", "insert", "equal")
+
+
 def test_keeping_rows_renumbers_what_is_left():
     kept = align(np.array([1, 2, 3]), np.array([1, 2, 8, 3])).keep(np.array([0, 2, 3]))
     assert kept.original.tolist() == [0, -1, 1]
