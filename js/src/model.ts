@@ -7,6 +7,7 @@ import {
   type Buffers,
   checkSpec,
   decodeCells,
+  metricDefined,
   type Progress,
   type Reply,
   type Selection,
@@ -66,7 +67,7 @@ export function connect(model: Model): Connection {
     progress: readProgress(),
     selection: readSelection(model, spec.grid.shape),
     heads: heads.states,
-    unit: spec.gate.open ? ("effect" as const) : ("score" as const),
+    unit: metricDefined(spec) ? ("effect" as const) : ("score" as const),
     hovered_cell: null,
     hovered_pos: null,
     pinned_side: "both",
@@ -105,7 +106,7 @@ export function connect(model: Model): Connection {
         store.set("spec", next);
         store.set("cells", readCells());
         store.set("heads", heads.states);
-        if (!next.gate.open) store.set("unit", "score");
+        if (!metricDefined(next)) store.set("unit", "score");
       },
     ],
     ["msg:custom", (content: Reply, buffers: DataView[]) => heads.receive(content, buffers)],

@@ -63,6 +63,9 @@ export interface Spec {
   provenance: Record<string, unknown>;
 }
 
+/** Are the grid's values defined? Only effects divide by the change, which a closed gate says is not there. */
+export const metricDefined = ({ grid, gate }: Spec) => gate.open || grid.metric !== "effect";
+
 export interface Progress {
   state: "loaded" | "running" | "done" | "cancelled" | "failed";
   done: number;

@@ -102,7 +102,8 @@ def run_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) ->
     encoder = ranker.encoder
     for edit in (edit for cell in cells for edit in cell):
         encoder.names(edit.hook)
-    fits = Kernel.fits(encoder)
+    with encoder.lock:  # or another thread's taps would look like hooks of the caller's
+        fits = Kernel.fits(encoder)
     groups: dict[tuple[int, bool], list[int]] = {}
     for index, cell in enumerate(cells):
         layer = min((edit.layer for edit in cell), default=0)
@@ -111,9 +112,8 @@ def run_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) ->
     kernel = Kernel(encoder, mask, run.readout.position) if any(fast for _, fast in groups) else None
     for (layer, fast), members in sorted(groups.items(), reverse=True):
         done = 0
-        max_rows = even_rows(len(members), max_rows)
         while done < len(members):
-            chosen = members[done : done + max_rows]
+            chosen = members[done : done + even_rows(len(members) - done, max_rows)]
             rows = [cells[index] for index in chosen]
             try:
                 # The lock keeps another thread's hooks out of the modules that a batch runs through.

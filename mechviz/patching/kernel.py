@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.activations import GELUActivation
 
-from mechviz.rankers.encoder import Encoder
+from mechviz.rankers.encoder import Encoder, changed_by_caller
 
 
 @dataclass(frozen=True)
@@ -50,21 +50,18 @@ class Kernel:
 
     @staticmethod
     def fits(encoder: Encoder) -> bool:
-        """Return whether the layers are plain: no hooks of the caller's, no adapter or quantised projection in them."""
-        kinds = {"attn_norm": nn.LayerNorm, "mlp_norm": nn.LayerNorm, "mlp_act": None}
-        plain = all(
-            kinds.get(name, nn.Linear) in (None, type(module))
-            for layer in range(encoder.n_layers)
-            for name, module in vars(encoder.parts(layer)).items()
-        )
-        # transformers leaves hooks of its own, which collect outputs and change nothing.
-        hooks = (
-            hook
-            for layer in encoder.layers
-            for module in layer.modules()
-            for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
-        )
-        return plain and all(getattr(hook, "__module__", "").startswith("transformers.") for hook in hooks)
+        """Return whether all layers are plain: nothing of the caller's in them, no adapter, no quantised projection."""
+        if any(changed_by_caller(module) for layer in encoder.layers for module in layer.modules()):
+            return False
+        for layer in range(encoder.n_layers):
+            part = encoder.parts(layer)
+            linears = (part.query, part.key, part.value, part.attn_out, part.mlp_in, part.mlp_out)
+            norms = (part.attn_norm, part.mlp_norm)
+            if any(type(linear) is not nn.Linear or linear.bias is None for linear in linears):
+                return False
+            if any(type(norm) is not nn.LayerNorm or norm.weight is None or norm.bias is None for norm in norms):
+                return False
+        return True
 
     def finish(self, layer: int, resid_pre: Tensor, attn_out: Tensor, changes: Sequence[Change]) -> Tensor:
         """Run the rest of the model from one layer's attention, once for each change of its z.

@@ -72,7 +72,8 @@ def record_pair(
     """Make a pair and keep its base run (with gradient if asked for) and its source run."""
     if direction not in DIRECTIONS:
         raise InputError(f"direction={shown(direction)}; it is one of {', '.join(map(repr, DIRECTIONS))}")
-    _refuse_open_hooks(ranker)
+    ranker.encoder.refuse_open_hooks()
+    ranker.encoder.refuse_hooks_around_layers()
     query, doc = check_text("query", query), check_text("doc", doc)
     perturbation = as_perturbation(perturb)
     bound = bind_filler(filler, ranker.tokenizer)
@@ -87,8 +88,11 @@ def record_pair(
             f"original and perturbed {perturbation.side} differ as texts but have the same token ids under this tokenizer "
             "(it drops the difference: case, accents or spaces), so nothing can be patched"
         )
+    texts, alignment, cut = _aligned(original[stack], perturbed[stack], perturbation.side, bound, ranker.max_length, truncate)
     unchanged = {name: ranker.fit(tokens, truncate) for name, tokens in original.items() if name != stack}
-    texts, alignment, cut = _aligned(original[stack], perturbed[stack], bound, ranker.max_length, truncate)
+    for name, tokens in unchanged.items():
+        if len(tokens) < len(original[name]):
+            cut = f"the {name} was cut from {len(original[name])} to {len(tokens)} tokens"
     base_name = direction.rpartition(">")[2]
     readout = ranker.readout(stack, unchanged)
     runs = {
@@ -118,18 +122,8 @@ def record_pair(
     return pair, base, source
 
 
-def _refuse_open_hooks(ranker: Ranker) -> None:
-    # Under the lock only this thread's own hooks can be there: another's are waited for.
-    with ranker.encoder.lock:
-        if ranker.encoder.hooked():
-            raise InputError(
-                "this ranker has hooks set (a with ranker.hooks(...) block is open), which would mix with the patches; "
-                "leave the block first"
-            )
-
-
 def _aligned(
-    original: Tokens, perturbed: Tokens, filler: Filler, limit: int, truncate: bool
+    original: Tokens, perturbed: Tokens, side: str, filler: Filler, limit: int, truncate: bool
 ) -> tuple[dict[str, Tokens], Alignment, str]:
     """Return both texts over the rows of their alignment, the alignment, and what was cut, in words."""
     alignment = align(original.ids, perturbed.ids, original.word_starts(), perturbed.word_starts())
@@ -144,13 +138,17 @@ def _aligned(
         raise too_long(f"aligned, original ({len(original)}) and perturbed text ({len(perturbed)}) have", length, limit)
     rows = rows_within(texts["original"], limit)
     alignment = alignment.keep(rows)
+    texts = {name: tokens.pick(rows) for name, tokens in texts.items()}
+    for name, tokens in texts.items():
+        if tokens.fillers[tokens.positions(side)].all():
+            raise InputError(f"cut to {limit} tokens, nothing of the {name} {side} is left; shorten what the perturbation adds")
     if not len(alignment.changed()):
         raise InputError(
             f"cut to {limit} tokens, original and perturbed text are equal: the change lies in the part that was cut; "
             "shorten the document or change its beginning"
         )
     cut = f"the texts were cut from {length} to {limit} aligned tokens, both at the same place"
-    return {name: tokens.pick(rows) for name, tokens in texts.items()}, alignment, cut
+    return texts, alignment, cut
 
 
 def _fill(tokens: Tokens, index: NDArray[np.int64], other: Tokens, other_index: NDArray[np.int64], filler: Filler) -> Tokens:

@@ -34,7 +34,7 @@ _TAPS: dict[str, tuple[str, Literal["in", "out"]]] = {
 }
 _ATTENTION = ("q", "k", "v", "attn_scores", "pattern", "z")
 
-# One lock a model, whoever wraps it: two rankers on one model must not switch its attention under each other.
+# One lock a base model, whoever wraps it: two rankers that share layers must not switch attention under each other.
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 
 
@@ -78,7 +78,8 @@ class Encoder:
         self.n_heads = int(model.config.num_attention_heads)
         self.d_model = int(model.config.hidden_size)
         self.d_head = self.d_model // self.n_heads
-        self.lock = _LOCKS.setdefault(model, threading.RLock())
+        self.lock = _LOCKS.setdefault(self.base, threading.RLock())
+        self._connected: set[str] = set()
         suffixes = (*_TAPS, *(f"attn.hook_{site}" for site in _ATTENTION))
         names = ["hook_embed", *(f"blocks.{layer}.{suffix}" for layer in range(self.n_layers) for suffix in suffixes)]
         self.points: dict[str, HookPoint] = {name: _point(name) for name in names}
@@ -143,16 +144,19 @@ class Encoder:
         require_exact_products(self.model.dtype)
         with self.lock, ExitStack() as stack:
             config = self.model.config
-            before, training = config._attn_implementation, self.model.training
+            before = config._attn_implementation
             if before != IMPLEMENTATION:
                 self.model.set_attn_implementation(IMPLEMENTATION)
                 stack.callback(self.model.set_attn_implementation, before)
-            if training:  # dropout would make every run another one
-                for module in self.model.modules():
-                    stack.callback(setattr, module, "training", module.training)
+            for module in self.model.modules():
+                if module.training:  # dropout would make every run another one
+                    stack.callback(setattr, module, "training", True)
                     module.training = False
             for name in self.hooked():
-                self._connect(name, stack)
+                if name not in self._connected:  # a hook that scores runs inside a run: what it needs is connected
+                    self._connect(name, stack)
+                    self._connected.add(name)
+                    stack.callback(self._connected.discard, name)
             yield
 
     def _connect(self, name: str, stack: ExitStack) -> None:
@@ -168,9 +172,43 @@ class Encoder:
             stack.callback(_tap(module, side, point).remove)
         else:
             module = block.get_submodule(self.family.attention)
-            points = module.__dict__.setdefault(POINTS, {})
-            points[suffix.removeprefix("attn.hook_")] = point
-            stack.callback(module.__dict__.pop, POINTS, None)
+            site = suffix.removeprefix("attn.hook_")
+            module.__dict__.setdefault(POINTS, {})[site] = point
+            stack.callback(_disconnect, module, site)
+
+    def refuse_open_hooks(self) -> None:
+        """Raise if this thread has hooks set; another thread's are waited for.
+
+        Raises
+        ------
+        InputError
+        """
+        with self.lock:
+            if self.hooked():
+                raise InputError(
+                    "this ranker has hooks set (a with ranker.hooks(...) block is open), which would mix with the patches; "
+                    "leave the block first"
+                )
+
+    def refuse_hooks_around_layers(self) -> None:
+        """Raise if something is wrapped around the layers that entering the model at a layer would leave out.
+
+        Raises
+        ------
+        InputError
+            A hook of the caller's, or a replaced ``forward``, on the base model or the container of the layers; or
+            hooks that torch calls for every module.
+        """
+        path = self.family.layers.split(".")
+        around = [self.base, *(self.base.get_submodule(".".join(path[:depth])) for depth in range(1, len(path)))]
+        everywhere = [torch.nn.modules.module._global_forward_hooks, torch.nn.modules.module._global_forward_pre_hooks]
+        with self.lock:
+            if any(everywhere) or any(changed_by_caller(module) for module in around):
+                raise InputError(
+                    f"{type(self.base).__name__} has forward hooks or a replaced forward around its layers, or torch has "
+                    "global module hooks; patching enters the model above them and would leave them out: remove them, or "
+                    "set hooks inside the layers"
+                )
 
     def first_non_finite(self, run: Callable[[], object]) -> NonFiniteError:
         """Run again with a look at every site and return the error that names the first bad one."""
@@ -200,6 +238,11 @@ def family_of(model: nn.Module) -> Family:
     name = type(model).__name__
     for family in FAMILIES.values():
         if name == family.base or name in family.heads:
+            config = cast(Any, model).config
+            if config.is_decoder or config.add_cross_attention:
+                raise UnsupportedModelError(
+                    f"this {name} is configured as a decoder (is_decoder); mechviz reads it as an encoder"
+                )
             return family
     raise UnsupportedModelError(f"{name} is not supported; mechviz opens {', '.join(supported())}")
 
@@ -210,12 +253,33 @@ def supported() -> list[str]:
 
 
 def require_exact_products(dtype: torch.dtype) -> None:
-    """Refuse to compute float32 results with a lowered matrix precision."""
-    if dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
+    """Refuse to compute float32 results with a lowered matrix precision, or under autocast."""
+    if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+        raise MechvizError("torch.autocast is on, and effects are small differences of scores: leave its block")
+    try:
+        precision = torch.get_float32_matmul_precision()
+    except RuntimeError as error:  # the newer per-backend settings are in use and disagree
+        raise MechvizError(f"torch's float32 precision settings are mixed ({error}); set them all to 'ieee'") from error
+    if dtype == torch.float32 and precision != "highest":
         raise MechvizError(
-            f"torch.get_float32_matmul_precision() is {torch.get_float32_matmul_precision()!r}, and effects are small "
-            "differences of scores: call torch.set_float32_matmul_precision('highest')"
+            f"torch.get_float32_matmul_precision() is {precision!r}, and effects are small differences of scores: "
+            "call torch.set_float32_matmul_precision('highest')"
         )
+
+
+def changed_by_caller(module: nn.Module) -> bool:
+    """Return whether a module has forward hooks of somebody else's, or a ``forward`` that its class does not have."""
+    hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    # transformers leaves hooks of its own, which collect outputs and change nothing.
+    foreign = any(not getattr(hook, "__module__", "").startswith("transformers.") for hook in hooks)
+    return foreign or "forward" in module.__dict__
+
+
+def _disconnect(module: nn.Module, site: str) -> None:
+    points = module.__dict__[POINTS]
+    del points[site]
+    if not points:
+        del module.__dict__[POINTS]
 
 
 def _point(name: str) -> HookPoint:
@@ -234,7 +298,10 @@ def _remove(point: HookPoint, handle: Any) -> None:
 def _tap(module: nn.Module, side: Literal["in", "out"], point: HookPoint) -> Any:
     """Lead the first input or the output of a module through a hook point."""
     if side == "in":
-        return module.register_forward_pre_hook(lambda _, args, kwargs: ((point(args[0]), *args[1:]), kwargs), with_kwargs=True)
+        # Before any hook of the caller's: what is recorded here is fed in again, and passes theirs then.
+        return module.register_forward_pre_hook(
+            lambda _, args, kwargs: ((point(args[0]), *args[1:]), kwargs), with_kwargs=True, prepend=True
+        )
     return module.register_forward_hook(
         lambda _, args, output: (point(output[0]), *output[1:]) if isinstance(output, tuple) else point(output)
     )

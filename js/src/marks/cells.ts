@@ -5,6 +5,8 @@ import { digitsFor, percentile, plain, signed } from "./scale";
 
 export interface GridValues {
   unit: Unit;
+  /** What the unit "effect" shows: the metric that Python was asked for. */
+  metric: string;
   n_layers: number;
   n_heads: number;
   /** NaN where a cell is not computed or not defined. */
@@ -42,6 +44,7 @@ export function gridValues(spec: Spec, cells: Cells, unit: Unit): GridValues {
   const range = (n: number) => [...Array(n).keys()];
   return {
     unit,
+    metric: spec.grid.metric,
     n_layers,
     n_heads,
     values,
@@ -49,7 +52,7 @@ export function gridValues(spec: Spec, cells: Cells, unit: Unit): GridValues {
     ranks,
     order,
     limit,
-    digits: unit === "effect" ? 2 : Math.max(3, digitsFor(limit)),
+    digits: unit === "effect" && spec.grid.metric === "effect" ? 2 : Math.max(3, digitsFor(limit)),
     layer_sums: range(n_layers).map(
       (layer) => sum(range(n_heads).map((head) => layer * n_heads + head)).total,
     ),
@@ -64,6 +67,12 @@ export function gridValues(spec: Spec, cells: Cells, unit: Unit): GridValues {
 export const scoreDigits = (spec: Spec) =>
   Math.max(3, digitsFor(spec.scores.perturbed - spec.scores.original));
 
+/** What a value of the grid is, after its number. */
+export function unitWords({ unit, metric }: GridValues): string {
+  if (unit === "score" || metric === "raw") return "score difference";
+  return metric === "effect" ? "of the change" : metric;
+}
+
 const METHOD: Record<number, string> = { [PREVIEW]: "preview (attribution)", [EXACT]: "exact" };
 
 /** The card of a cell, as lines: its name, its value, its score, its place. */
@@ -76,9 +85,6 @@ export function describeCell({ layer, head }: Cell, spec: Spec, cells: Cells, gr
   if (!Number.isFinite(value)) return [name, "not defined here", method];
   const digits = scoreDigits(spec);
   const scores = `score ${plain(spec.scores.base, digits)} \u2192 ${plain(cells.patched[i] as number, digits)}`;
-  const amount =
-    grid.unit === "effect"
-      ? `${signed(value)} of the change`
-      : `${signed(value, grid.digits)} score difference`;
+  const amount = `${signed(value, grid.digits)} ${unitWords(grid)}`;
   return [name, amount, scores, `rank ${grid.ranks[i]} of ${grid.order.length}; ${method}`];
 }

@@ -3,28 +3,34 @@ import type { GridValues } from "../marks/cells";
 import { gradient } from "../marks/colour";
 import { plain, signed } from "../marks/scale";
 import type { Unit } from "../store";
-import { NOT_COMPUTED, PREVIEW } from "../wire";
+import { metricDefined, NOT_COMPUTED, PREVIEW } from "../wire";
 import { useField, useView } from "./hooks";
 
-const UNITS: [Unit, string][] = [
-  ["effect", "effect"],
-  ["score", "score difference"],
-];
+const MEANINGS: Record<string, string> = {
+  effect: "0 = nothing moved, 1 = the whole change",
+  raw: "patched minus base score (0 = nothing moved)",
+  robust: "score difference over \u221a(1 + change\u00b2) (0 = nothing moved)",
+};
 
 export function UnitToggle() {
   const { store } = useView();
   const unit = useField("unit");
-  const { gate } = useField("spec");
+  const spec = useField("spec");
+  const units: [Unit, string][] = [
+    ["effect", spec.grid.metric],
+    ["score", "score difference"],
+  ];
+  const closed = !metricDefined(spec);
   return (
     <fieldset class="mv-toggle" aria-label="unit of the grid">
-      {UNITS.map(([value, label]) => (
+      {units.map(([value, label]) => (
         <button
           key={value}
           type="button"
           data-lm-suppress-shortcuts
           aria-pressed={unit === value}
-          disabled={value === "effect" && !gate.open}
-          title={value === "effect" && !gate.open ? gate.message : undefined}
+          disabled={value === "effect" && closed}
+          title={value === "effect" && closed ? spec.gate.message : undefined}
           onClick={() => store.set("unit", value)}
         >
           {label}
@@ -36,7 +42,7 @@ export function UnitToggle() {
 
 export function GridLegend({ grid }: { grid: GridValues }) {
   const dark = useField("dark");
-  const { unit, limit, digits } = grid;
+  const { unit, metric, limit, digits } = grid;
   const any = (state: number) => grid.state.includes(state);
   const over = grid.values.some((value) => Math.abs(value) > limit);
   return (
@@ -50,9 +56,7 @@ export function GridLegend({ grid }: { grid: GridValues }) {
         </div>
       </div>
       <p>
-        {unit === "effect"
-          ? "0 = nothing moved, 1 = the whole change"
-          : `patched minus base score (${plain(0, 0)} = nothing moved)`}
+        {unit === "score" ? MEANINGS.raw : (MEANINGS[metric] ?? `the metric ${metric}, computed in Python`)}
       </p>
       <ul>
         {any(PREVIEW) && (

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { headKey } from "../heads";
-import type { GridValues } from "../marks/cells";
+import { type GridValues, unitWords } from "../marks/cells";
 import type { Block } from "../marks/edges";
 import { signed } from "../marks/scale";
 import { keepFocus, useField, useGrid, useView } from "./hooks";
@@ -23,7 +23,8 @@ const READING =
 function effectText(grid: GridValues, layer: number, head: number): string | null {
   const value = grid.values[layer * grid.n_heads + head] as number;
   if (!Number.isFinite(value)) return null;
-  return grid.unit === "effect" ? signed(value) : `${signed(value, grid.digits)} in score`;
+  const of_change = grid.unit === "effect" && grid.metric === "effect";
+  return of_change ? signed(value) : `${signed(value, grid.digits)} ${unitWords(grid)}`;
 }
 
 export function TokenLines() {

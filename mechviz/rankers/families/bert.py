@@ -6,7 +6,7 @@ FAMILY = Family(
     model_type="bert",
     base="BertModel",
     prefix="bert",
-    heads={"BertForSequenceClassification": Head(("bert.pooler", "dropout", "classifier"), reads=0)},
+    heads={"BertForSequenceClassification": Head(("bert.pooler", "classifier"), reads=0)},
     embeddings="embeddings",
     layers="encoder.layer",
     attention="attention.self",

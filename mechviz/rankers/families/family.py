@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Head:
-    """How a class turns the last hidden state into its outputs: modules applied one after the other."""
+    """How a class turns the last hidden state into its outputs: modules applied one after the other, dropout left out."""
 
     modules: tuple[str, ...]
     #: The one position that the first module reads; None if it reads all.
