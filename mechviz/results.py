@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mechviz.errors import InputError, MechvizError, shown
+from mechviz.files import replacing
 from mechviz.text import Alignment, Tokens
 
 Direction = Literal["perturbed->original", "original->perturbed"]
@@ -167,8 +167,9 @@ class PatchResult:
         The same cells as raw scores, float32; NaN where not computed.
     attribution : DataArray or None, dims (layer, head)
         The gradient estimate of ``patched``, where one was made beside exact values.
-    competitors : float32 array, dims (doc)
-        Scores of the competing documents, empty if none were given.
+    competitors : float32 array, dims (2, doc)
+        Scores of the competing documents beside the original (row 0) and beside the perturbed text (row 1); the rows
+        differ only where the query was changed. No columns if none were given.
     provenance : mapping of str to str
         Ranker, weight hash, texts' hash, settings, package versions.
     """
@@ -180,7 +181,7 @@ class PatchResult:
     effects: xr.DataArray
     patched: xr.DataArray
     attribution: xr.DataArray | None = None
-    competitors: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    competitors: NDArray[np.float32] = field(default_factory=lambda: np.empty((2, 0), dtype=np.float32))
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -193,12 +194,17 @@ class PatchResult:
             if array is not None:
                 object.__setattr__(self, name, _frozen(array))
         competitors = np.array(self.competitors, dtype=np.float32)
+        if competitors.ndim != 2 or len(competitors) != 2:
+            raise InputError(f"competitors must have dims (2, doc), one row for each text, not shape {competitors.shape}")
         competitors.setflags(write=False)
         object.__setattr__(self, "competitors", competitors)
 
     def __repr__(self) -> str:
         pair = self.pair
         sizes = " x ".join(f"{size} {name}" for name, size in self.effects.sizes.items())
+        missing = int(np.isnan(self.patched.values).sum())
+        if missing:
+            sizes += f", {missing} of {self.patched.size} not computed"
         return (
             f"PatchResult({self.grid}, {self.method}, {sizes}; {pair.perturbation}: score {pair.original_score:.4g} -> "
             f"{pair.perturbed_score:.4g}, {pair.direction}, runs {pair.base_score:.4g} -> {pair.source_score:.4g})"
@@ -246,17 +252,11 @@ class PatchResult:
         arrays = {"effects": self.effects, "patched": self.patched}
         if self.attribution is not None:
             arrays["attribution"] = self.attribution
-        dataset = xr.Dataset({**arrays, _JSON_VARIABLE: ("byte", encoded), "competitors": ("doc", self.competitors)})
-        target = Path(path)
-        handle, part = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        os.close(handle)
-        try:
-            # A fill value would turn one finite float into NaN on reading.
-            dataset.to_netcdf(part, engine="netcdf4", encoding={str(name): {"_FillValue": None} for name in dataset.variables})
-            os.replace(part, target)
-        except BaseException:
-            os.unlink(part)
-            raise
+        dataset = xr.Dataset({**arrays, _JSON_VARIABLE: ("byte", encoded), "competitors": (("run", "doc"), self.competitors)})
+        # A fill value would turn one finite float into NaN on reading.
+        encoding = {str(name): {"_FillValue": None} for name in dataset.variables}
+        with replacing(path) as part:
+            dataset.to_netcdf(part, engine="netcdf4", encoding=encoding)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> PatchResult:
@@ -275,23 +275,25 @@ class PatchResult:
             with xr.open_dataset(path, engine="netcdf4", mask_and_scale=False, decode_times=False) as opened:
                 dataset = opened.load()
             words = json.loads(bytes(dataset[_JSON_VARIABLE].values).decode("ascii"))
+            if words["format"] != _FORMAT:
+                raise MechvizError(f"{path} has format {words['format']}, this mechviz reads {_FORMAT}; update mechviz")
+            return cls(
+                pair=Pair.from_dict(words["pair"]),
+                grid=words["grid"],
+                method=words["method"],
+                metric=words["metric"],
+                effects=dataset["effects"],
+                patched=dataset["patched"],
+                attribution=dataset.get("attribution"),
+                competitors=dataset["competitors"].values,
+                provenance=words["provenance"],
+            )
+        except MechvizError:
+            raise
         except Exception as error:
             raise MechvizError(
                 f"{path} is not a complete mechviz result ({type(error).__name__}: {error}); save it again"
             ) from error
-        if words["format"] != _FORMAT:
-            raise MechvizError(f"{path} has format {words['format']}, this mechviz reads {_FORMAT}; update mechviz")
-        return cls(
-            pair=Pair.from_dict(words["pair"]),
-            grid=words["grid"],
-            method=words["method"],
-            metric=words["metric"],
-            effects=dataset["effects"],
-            patched=dataset["patched"],
-            attribution=dataset.get("attribution"),
-            competitors=dataset["competitors"].values,
-            provenance=words["provenance"],
-        )
 
 
 def _frozen(array: xr.DataArray) -> xr.DataArray:

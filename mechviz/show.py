@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mechviz.patching import Session, Settings
 from mechviz.rankers import Ranker
 from mechviz.views import PatchingView
-from mechviz.views.patching import Step, has_kernel
+from mechviz.views.patching import Step, check_theme, has_kernel
 
 
 def show_patching(
@@ -40,9 +40,19 @@ def show_patching(
         Compute everything inside the call. Default: True where there is no kernel or the environment variable
         ``MECHVIZ_WAIT`` is 1 (for notebooks that are executed to a file), else False.
     theme : ``"auto"``, ``"light"`` or ``"dark"``
-    **settings
-        As in `mechviz.patch`: ``grid``, ``direction``, ``metric``, ``filler``, ``truncate``, and ``docs``, the
-        competing documents that ranks are counted among.
+    grid : str, default ``"heads"``
+        Which cells: ``heads`` patches z of one attention head at all positions.
+    direction : ``"perturbed->original"`` (default) or ``"original->perturbed"``
+        Source -> base: activations of the source run are patched into the base run.
+    metric : ``"effect"`` (default), ``"raw"``, ``"robust"`` or a function of (patched, base, source)
+        What the grid shows; see `mechviz.patch`.
+    filler : str or callable, default ``"a"``
+        What stands where one text has a token and the other none: a word that is one token, ``"[MASK]"``,
+        ``"[PAD]"`` (masked out), or a function of the missing token strings that returns as many.
+    truncate : bool, default False
+        Cut both texts alike where they are too long, instead of raising.
+    docs : sequence of str, optional
+        Competing documents that ranks are counted among; the document itself, if it is there, is left out.
 
     Returns
     -------
@@ -54,12 +64,13 @@ def show_patching(
     MechvizError
         Input that cannot be used, a perturbation that raises, NaN or inf in the activations.
     """
+    check_theme(theme)
     session = Session(ranker, query, doc, perturb, **settings)
     preview = session.attribution()
     view = PatchingView(session.result("attribution", preview), session.pattern, theme)
     if wait is None:
         wait = os.environ.get("MECHVIZ_WAIT") == "1" or not has_kernel()
-    view.follow(_steps(session, preview), preview.size, wait)
+    view.follow(_steps(session, preview), preview.size, wait, ranker.encoder.refuse_open_hooks)
     return view
 
 

@@ -10,13 +10,11 @@ import base64
 import hashlib
 import html
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mechviz.errors import InputError, MechvizError
+from mechviz.errors import MechvizError
 
 STATIC = Path(__file__).parent / "static"
 
@@ -97,29 +95,6 @@ def bundle() -> str:
 def stylesheet() -> str:
     """Return its style sheet."""
     return _static("widget.css")
-
-
-def write(path: str | os.PathLike[str], text: str) -> Path:
-    """Write a file whole or not at all, and return its path.
-
-    Raises
-    ------
-    InputError
-        The folder does not exist.
-    """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise InputError(f"cannot write {target}: there is no folder {target.parent}; make it first")
-    handle, part = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(part, 0o644)
-        os.replace(part, target)
-    except BaseException:
-        os.unlink(part)
-        raise
-    return target
 
 
 def _json(value: object) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechviz.errors import InputError
-from mechviz.results import PatchResult
+from mechviz.results import Pair, PatchResult
 from mechviz.text import Tokens
 
 FORMAT = 1
@@ -33,6 +33,8 @@ EMPTY, PREVIEW, EXACT = 0, 1, 2
 
 #: A change below this share of the competitors' score spread is called weak.
 _WEAK = 0.05
+#: Fillers that move the change by more than this share of it are told of.
+_RIVAL = 0.5
 
 _DTYPES = {np.dtype("<f4"): "f4", np.dtype("<f2"): "f2", np.dtype("<u2"): "u2", np.dtype("<u1"): "u1", np.dtype("<i4"): "i4"}
 
@@ -203,16 +205,8 @@ def banners(result: PatchResult) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     if not pair.gate:
         found.append({"level": "warn", "text": gate_message(result)})
-    spread = np.ptp(result.competitors) if len(result.competitors) else 0.0
-    if pair.gate and spread and abs(pair.change) < _WEAK * spread:
-        share = 100 * abs(pair.change) / spread
-        found.append(
-            {
-                "level": "warn",
-                "text": f"Weak change: {abs(pair.change):.3g} is {share:.1f}% of the competitors' score spread ({spread:.3g}). "
-                "Effects divide by it, so read them with care.",
-            }
-        )
+    if pair.gate:
+        found += [{"level": "warn", "text": text} for text in (_weak(result), _filler_cost(pair)) if text]
     if not pair.masks_equal:
         found.append(
             {"level": "info", "text": "The filler is masked out: attention differs between the runs by more than the texts."}
@@ -222,21 +216,43 @@ def banners(result: PatchResult) -> list[dict[str, str]]:
     return found
 
 
+def _weak(result: PatchResult) -> str:
+    pair = result.pair
+    spread = float(np.ptp(result.competitors[0])) if result.competitors.size else 0.0
+    if abs(pair.change) >= _WEAK * spread:
+        return ""
+    return (
+        f"Weak change: {abs(pair.change):.3g} is {100 * abs(pair.change) / spread:.1f}% of the competitors' score spread "
+        f"({spread:.3g}). Effects divide by it, so read them with care."
+    )
+
+
+def _filler_cost(pair: Pair) -> str:
+    sign = 1 if pair.direction == "perturbed->original" else -1
+    texts, runs = sign * (pair.perturbed_score - pair.original_score), pair.change
+    if abs(runs - texts) <= _RIVAL * abs(runs):
+        return ""
+    turned = "and has the other sign" if texts * runs < 0 else "not the same"
+    return (
+        f"The filler matters here: between the texts the score changes by {sign * texts:+.3g}, between the two runs that are "
+        f"patched by {sign * runs:+.3g}, {turned}. Effects are shares of the latter; try another filler."
+    )
+
+
 def ranks(result: PatchResult) -> dict[str, Any] | None:
     """Return the rank of both texts among the competitors, 1 the best; ties count for the competitor."""
-    if not len(result.competitors):
+    if not result.competitors.size:
         return None
     pair = result.pair
-    scores = result.competitors
 
-    def rank(score: float) -> int:
-        return int((scores >= np.float32(score)).sum()) + 1
+    def rank(score: float, competitors: NDArray[np.float32]) -> int:
+        return int((competitors >= np.float32(score)).sum()) + 1
 
     return {
-        "original": rank(pair.original_score),
-        "perturbed": rank(pair.perturbed_score),
-        "of": len(scores) + 1,
-        "competitors": [float(score) for score in scores],
+        "original": rank(pair.original_score, result.competitors[0]),
+        "perturbed": rank(pair.perturbed_score, result.competitors[1]),
+        "of": result.competitors.shape[1] + 1,
+        "competitors": [float(score) for score in result.competitors[0]],
     }
 
 

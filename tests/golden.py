@@ -69,7 +69,7 @@ def golden_result() -> PatchResult:
         metric="effect",
         effects=xr.DataArray((patched - 0.5) / 0.5, dims=dims, coords=coords),
         patched=xr.DataArray(patched, dims=dims, coords=coords),
-        competitors=np.array([0.75, 0.25], dtype=np.float32),
+        competitors=np.array([[0.75, 0.25]] * 2, dtype=np.float32),
         provenance={"ranker": "golden", "ranker_kind": "Dot"},
     )
 

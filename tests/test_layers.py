@@ -14,13 +14,14 @@ PACKAGE = Path(mechviz.__file__).parent
 # What each room may import, beside itself. `mechviz/__init__` loads lazily and may name anything.
 BELOW = {
     "errors": set(),
+    "files": {"errors"},
     "text": {"errors"},
-    "results": {"errors", "text"},
+    "results": {"errors", "files", "text"},
     "rankers": {"errors", "text", "results"},
     "patching": {"errors", "text", "results", "rankers"},
     "wire": {"errors", "text", "results"},
     "snapshot": {"errors", "text", "results", "wire"},
-    "views": {"errors", "text", "results", "wire", "snapshot"},
+    "views": {"errors", "files", "text", "results", "wire", "snapshot"},
     "show": {"errors", "text", "results", "wire", "snapshot", "views", "rankers", "patching"},
     "demo": set(),
     "cli": {"errors", "demo", "show"},

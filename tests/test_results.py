@@ -62,7 +62,7 @@ def results(draw):
         effects=grid(),
         patched=grid(),
         attribution=draw(st.none() | st.builds(grid)),
-        competitors=draw(hnp.arrays(np.float32, st.integers(0, 3), elements=FLOATS)),
+        competitors=draw(hnp.arrays(np.float32, st.tuples(st.just(2), st.integers(0, 3)), elements=FLOATS)),
         provenance=draw(st.dictionaries(ANY_TEXT, ANY_TEXT, max_size=2)),
     )
 
@@ -126,6 +126,23 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
         golden_result().save(path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["r.nc"]
+
+
+def test_a_missing_folder_is_said(tmp_path):
+    with pytest.raises(InputError, match="no folder"):
+        golden_result().save(tmp_path / "nowhere" / "r.nc")
+
+
+def test_a_file_of_ours_without_a_part_is_named(tmp_path):
+    path = tmp_path / "r.nc"
+    golden_result().save(path)
+    xr.load_dataset(path).drop_vars("effects").to_netcdf(tmp_path / "part.nc")
+    with pytest.raises(MechvizError, match="not a complete mechviz result"):
+        PatchResult.load(tmp_path / "part.nc")
+
+
+def test_the_repr_says_what_was_not_computed():
+    assert "1 of 8 not computed" in repr(golden_result())
 
 
 def test_top_and_table():

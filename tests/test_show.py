@@ -46,6 +46,46 @@ def test_the_environment_can_ask_to_wait(dot, monkeypatch):
     assert mv.show_patching(dot, QUERY, DOC, CHANGE).progress["state"] == "done"
 
 
+def test_open_hooks_do_not_wait_for_ever(dot, monkeypatch):
+    """The worker waits for the lock that the hooks hold; whoever waits for the worker inside the block would hang."""
+    engine = mv.patching.engine
+    run_cells = engine.run_cells
+
+    def slow(*arguments):
+        for item in run_cells(*arguments):
+            time.sleep(0.2)
+            yield item
+
+    monkeypatch.setattr(engine, "run_cells", slow)
+    view = mv.show_patching(dot, QUERY, DOC, CHANGE, wait=False)
+    with dot.hooks([("z", lambda z, hook: z)]), pytest.raises(mv.InputError, match="leave the block first"):
+        _ = view.result
+    assert np.isfinite(view.result.patched.values).all()
+
+
+def test_a_wrong_theme_is_refused_before_anything_is_computed(dot):
+    with pytest.raises(mv.InputError, match="theme='pink'"):
+        mv.show_patching(dot, QUERY, DOC, lambda doc: 1 / 0, theme="pink")
+
+
+UNUSUAL = [
+    "مرحبا بالعالم",
+    "火山はなぜ熱いのか",
+    "🌋🔥 hot!",
+    "naïve café",
+    "a",
+    "<b>bold</b> & 'quoted'",
+    "x\ty\nz",
+]
+
+
+@pytest.mark.parametrize("text", UNUSUAL)
+def test_unusual_texts_are_drawn(cat, dot, text):
+    for ranker in (cat, dot):
+        view = mv.show_patching(ranker, text, f"{text} springs", mv.perturb.prepend("tea"))
+        assert np.isfinite(view.result.patched.values).all()
+
+
 def test_ranks_are_shown_with_competitors(dot):
     view = mv.show_patching(dot, QUERY, DOC, CHANGE, docs=["Bread rises.", "Tea leaves.", QUERY])
     ranking = dot.rank(QUERY, ["Bread rises.", "Tea leaves.", QUERY, DOC])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import mechviz
 from mechviz import snapshot
-from mechviz.errors import InputError, MechvizError
+from mechviz.errors import MechvizError
 from tests.golden import build
 
 
@@ -69,21 +69,6 @@ def test_no_text_becomes_markup(text, attack):
     parsed = Page(whole)
     assert [tag for tag, _ in parsed.elements] == clean
     assert json.loads(parsed.scripts[0])["state"]["spec"]["query"] == nasty
-
-
-def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(InputError, match="no folder"):
-        snapshot.write(tmp_path / "nowhere" / "x.html", "x")
-
-
-def test_a_file_is_replaced_whole(tmp_path):
-    path = tmp_path / "x.html"
-    path.write_text("old")
-    with pytest.raises(UnicodeEncodeError):
-        snapshot.write(path, "\ud800")
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["x.html"]
-    assert snapshot.write(path, "new").read_text() == "new"
 
 
 def test_a_missing_bundle_says_what_to_do(monkeypatch, tmp_path):

@@ -91,7 +91,13 @@ def with_scores(**scores):
     golden_result = golden.golden_result()
     pair = type(golden_result.pair).from_dict({**golden_result.pair.to_dict(), **scores})
     return PatchResult(
-        pair, "heads", "exact", "effect", golden_result.effects, golden_result.patched, competitors=np.array([0.0, 10.0, 1.0])
+        pair,
+        "heads",
+        "exact",
+        "effect",
+        golden_result.effects,
+        golden_result.patched,
+        competitors=np.array([[0.0, 10.0, 1.0]] * 2),
     )
 
 
@@ -103,13 +109,29 @@ def test_a_closed_gate_is_said_in_words():
 
 def test_a_weak_change_gets_a_banner():
     assert "Weak change: 0.4 is 4.0% of" in wire.banners(with_scores(source_score=0.9))[0]["text"]
-    assert not wire.banners(with_scores(source_score=1.1))
+    assert not any("Weak" in banner["text"] for banner in wire.banners(with_scores(source_score=1.1)))
 
 
 def test_ranks_count_ties_for_the_competitor():
     result = with_scores(original_score=1.0, perturbed_score=11.0)
     ranks = wire.ranks(result)
     assert (ranks["original"], ranks["perturbed"], ranks["of"]) == (3, 1, 4)
+
+
+def test_a_changed_query_is_ranked_among_scores_of_the_changed_query():
+    golden_result = golden.golden_result()
+    competitors = np.array([[0.0, 0.9], [2.0, 3.0]])
+    both = PatchResult(
+        golden_result.pair, "heads", "exact", "effect", golden_result.effects, golden_result.patched, competitors=competitors
+    )
+    ranks = wire.ranks(both)
+    assert (ranks["original"], ranks["perturbed"]) == (2, 3)
+
+
+def test_fillers_that_turn_the_change_around_are_told_of():
+    texts = [banner["text"] for banner in wire.banners(with_scores(original_score=2.0, source_score=9.0))]
+    assert any("-1, between" in text and "+8.5, and has the other sign" in text for text in texts)
+    assert not any("filler" in text for text in (banner["text"] for banner in wire.banners(golden.golden_result())))
 
 
 def test_no_competitors_no_ranks():

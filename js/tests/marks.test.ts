@@ -72,7 +72,7 @@ test("arrows move over the grid with layer 0 at the bottom, and stop at its edge
 
 const spec = {
   scores: { original: 0.5, perturbed: 0.6, base: 0.5, source: 0.6 },
-  grid: { shape: [2, 2] },
+  grid: { shape: [2, 2], metric: "effect" },
 } as unknown as Spec;
 const cells: Cells = {
   effects: new Float32Array([0.5, -0.75, Number.NaN, 0.25]),
@@ -104,10 +104,28 @@ test("the card tells value, score, place and method", () => {
   assert.deepEqual(describeCell({ layer: 0, head: 1 }, spec, cells, grid), [
     "Layer 0, head 1",
     "\u22120.75 of the change",
-    "score 0.500 \u2192 0.425",
+    "score 0.5000 \u2192 0.4250",
     "rank 1 of 3; exact",
   ]);
   assert.match(describeCell({ layer: 1, head: 1 }, spec, cells, grid)[3] ?? "", /preview \(attribution\)/);
   assert.match(describeCell({ layer: 1, head: 0 }, spec, cells, grid)[1] ?? "", /not defined/);
-  assert.equal(scoreDigits(spec), 3);
+  assert.equal(scoreDigits(spec), 4);
+});
+
+test("another metric is never called a share of the change", () => {
+  for (const [metric, words] of [
+    ["raw", "score difference"],
+    ["robust", "robust"],
+    ["mine", "mine"],
+  ] as const) {
+    const other = { ...spec, grid: { ...spec.grid, metric } };
+    const grid = gridValues(other, cells, "effect");
+    assert.equal(describeCell({ layer: 0, head: 1 }, other, cells, grid)[1], `\u22120.750 ${words}`);
+  }
+});
+
+test("differences below float noise stay pale", () => {
+  const patched = new Float32Array([0.5, 0.5 + 1e-7, 0.5, 0.5]);
+  const grid = gridValues(spec, { ...cells, patched }, "score");
+  assert.ok(grid.limit >= 1e-5);
 });

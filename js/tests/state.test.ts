@@ -23,7 +23,7 @@ function makeSpec(): Spec {
     format: 1,
     gate: { open: true, message: "" },
     scores: { original: 0, perturbed: 1, base: 0, source: 1 },
-    grid: { shape: [4, 40] },
+    grid: { shape: [4, 40], metric: "effect" },
     tokens: { base: tokens, source: tokens },
     alignment: ["equal"],
     attention: { label: "", heads: [] },

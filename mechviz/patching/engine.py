@@ -20,7 +20,7 @@ from mechviz.patching.cells import grid_shape, rows_per_batch
 from mechviz.patching.edits import Edit, run_cells
 from mechviz.patching.metrics import Metric, find_metric, measure
 from mechviz.patching.pairs import record_pair
-from mechviz.rankers.ranker import Ranker
+from mechviz.rankers.ranker import Ranker, check_docs
 from mechviz.results import DIRECTIONS, Direction, PatchResult
 from mechviz.text import FillerLike
 
@@ -43,7 +43,7 @@ class Settings(TypedDict, total=False):
     truncate : bool, default False
         Cut both texts alike where they are too long, instead of raising.
     docs : sequence of str
-        Competing documents, for ranks.
+        Competing documents, for ranks; the document itself, if it is there, is left out.
     """
 
     grid: str
@@ -51,10 +51,10 @@ class Settings(TypedDict, total=False):
     metric: str | Metric
     filler: FillerLike
     truncate: bool
-    docs: Sequence[str]
+    docs: Sequence[str] | None
 
 
-_DEFAULTS = Settings(grid="heads", direction=DIRECTIONS[0], metric="effect", filler="a", truncate=False, docs=())
+_DEFAULTS = Settings(grid="heads", direction=DIRECTIONS[0], metric="effect", filler="a", truncate=False, docs=None)
 
 
 class Session:
@@ -89,12 +89,23 @@ class Session:
         self.pair, self.base, self.source = record_pair(
             ranker, query, doc, perturb, chosen["direction"], chosen["filler"], chosen["truncate"], gradient
         )
-        docs = list(chosen["docs"])
-        self.competitors = ranker.score(query, docs, truncate=chosen["truncate"]) if docs else np.empty(0, dtype=np.float32)
+        self.competitors = self._score_competitors(check_docs(chosen["docs"]), chosen["truncate"])
+
+    def _score_competitors(self, docs: list[str], truncate: bool) -> NDArray[np.float32]:
+        pair = self.pair
+        docs = [doc for doc in docs if doc not in (pair.doc, pair.changed)]  # nobody competes with itself
+        if not docs:
+            return np.empty((2, 0), dtype=np.float32)
+        original = self.ranker.score(pair.query, docs, truncate=truncate)
+        changed = self.ranker.score(pair.changed, docs, truncate=truncate) if pair.side == "query" else original
+        return np.stack([original, changed])
 
     def attribution(self) -> NDArray[np.float32]:
         """Return the gradient estimate of every cell's patched score, dims (layer, head)."""
-        return attribute_heads(self.base, self.source)
+        estimate = attribute_heads(self.base, self.source)
+        if not np.isfinite(estimate).all():
+            raise NonFiniteError("NaN or inf in the gradients of the score; check the weights and the dtype")
+        return estimate
 
     def exact(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Patch every cell, the top layers first.
@@ -195,16 +206,18 @@ def patch(
         One intervention a cell, or its gradient approximation from one backward pass (fast; may be wrong).
     grid : str, default ``"heads"``
         Which cells: ``heads`` patches z of one attention head at all positions.
-    direction : str, default ``"perturbed->original"``
+    direction : ``"perturbed->original"`` (default) or ``"original->perturbed"``
         Source -> base: activations of the source run are patched into the base run.
     metric : str or callable, default ``"effect"``
-        ``effect``, ``raw``, ``robust``, or a function of (patched, base, source).
+        ``effect`` = (patched - base) / (source - base); ``raw`` = patched - base; ``robust`` = raw over
+        sqrt(1 + (source - base)^2) (Polyakov et al. 2025); or a function of (patched, base, source).
     filler : str or callable, default ``"a"``
-        What stands where one text has a token and the other none.
+        What stands where one text has a token and the other none: a word that is one token, ``"[MASK]"``,
+        ``"[PAD]"`` (masked out), or a function of the missing token strings that returns as many.
     truncate : bool, default False
-        Cut both texts alike where they are too long, instead of raising.
+        Cut both texts alike where they are too long, instead of raising; competitors are cut at the limit too.
     docs : sequence of str, optional
-        Competing documents, for ranks.
+        Competing documents, for ranks; the document itself, if it is there, is left out.
 
     Returns
     -------

@@ -49,7 +49,12 @@ def measure(pair: Pair, metric: str | Metric, patched: NDArray[np.float32]) -> N
     name, function = find_metric(metric)
     if name == "effect" and not pair.gate:
         return np.full(patched.shape, np.nan, dtype=np.float32)
-    values = np.asarray(function(patched.astype(np.float64), pair.base_score, pair.source_score))
+    try:
+        values = np.asarray(function(patched.astype(np.float64), pair.base_score, pair.source_score), dtype=np.float64)
+    except Exception as error:
+        raise InputError(
+            f"the metric {name} raised {type(error).__name__}: {error}; it gets (patched scores, base score, source score)"
+        ) from error
     if values.shape != patched.shape:
         raise InputError(f"the metric {name} returned shape {values.shape} for scores of shape {patched.shape}")
     return values.astype(np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mechviz.errors import InputError, shown
+from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.patching.runs import Run, record
 from mechviz.rankers.ranker import Ranker, check_own_tokens, rows_within, too_long
 from mechviz.results import DIRECTIONS, Direction, Pair
@@ -72,6 +72,8 @@ def record_pair(
     """Make a pair and keep its base run (with gradient if asked for) and its source run."""
     if direction not in DIRECTIONS:
         raise InputError(f"direction={shown(direction)}; it is one of {', '.join(map(repr, DIRECTIONS))}")
+    if not isinstance(ranker, Ranker):
+        raise InputTypeError(f"the ranker must be one that mv.load, mv.Dot or mv.Cat opened, not {shown(ranker)}")
     ranker.encoder.refuse_open_hooks()
     ranker.encoder.refuse_hooks_around_layers()
     query, doc = check_text("query", query), check_text("doc", doc)

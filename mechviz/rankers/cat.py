@@ -53,7 +53,7 @@ class Cat(Ranker):
             tokenizer = check_tokenizer(tokenizer, model.config.vocab_size)
         else:
             checkpoint = open_checkpoint(name)
-            label = checkpoint.path.name
+            label = checkpoint.label
             if checkpoint.architecture not in checkpoint.family.heads:
                 raise UnsupportedModelError(
                     f"{name} was saved as {checkpoint.architecture}, which has no classification head: "

@@ -35,6 +35,12 @@ class Checkpoint:
         return _read_json(path) if path.exists() else None
 
     @property
+    def label(self) -> str:
+        """A short name: the hub id, or the last part of the directory."""
+        local = Path(self.name).expanduser()
+        return local.resolve().name if local.is_dir() else self.name
+
+    @property
     def architecture(self) -> str:
         """The class that the weights were saved from."""
         return str((self.config.get("architectures") or ["(none named)"])[0])
@@ -57,6 +63,8 @@ def open_checkpoint(name: str) -> Checkpoint:
     if not str(name):
         raise InputError("the name of the ranker is empty; give a local directory or a hub id")
     path = Path(name).expanduser()
+    if path.is_file():
+        raise InputError(f"{name} is a file; give the directory that it lies in")
     if not path.is_dir():
         path = _fetch(str(name))
     file = path / "config.json"
@@ -82,10 +90,8 @@ def load_model(checkpoint: Checkpoint, class_name: str, **options: Any) -> PreTr
     with _quiet():
         try:
             model, info = model_class.from_pretrained(
-                checkpoint.path, output_loading_info=True, local_files_only=True, use_safetensors=None, **options
+                checkpoint.path, output_loading_info=True, local_files_only=True, dtype=torch.float32, **options
             )
-        except MechvizError:
-            raise
         except Exception as error:
             raise MechvizError(f"{checkpoint.name}: the weights could not be read as {class_name}: {error}") from error
     missing = sorted(info["missing_keys"])

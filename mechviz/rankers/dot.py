@@ -64,7 +64,7 @@ class Dot(Ranker):
             tokenizer = check_tokenizer(tokenizer, model.config.vocab_size)
         else:
             checkpoint = open_checkpoint(name)
-            label = checkpoint.path.name
+            label = checkpoint.label
             said = read_sentence_transformers(checkpoint)
             model = load_model(checkpoint, checkpoint.family.base, add_pooling_layer=False)
             tokenizer = load_tokenizer(checkpoint) if tokenizer is None else check_tokenizer(tokenizer, model.config.vocab_size)
@@ -75,7 +75,8 @@ class Dot(Ranker):
                 + ("does not say how it pools" if pooling is None else "cannot be pooled so")
                 + f"; pass pooling= one of {', '.join(map(repr, POOLINGS))}"
             )
-        super().__init__(label, model, tokenizer, max_length or said.get("max_length"))
+        super().__init__(label, model, tokenizer, max_length)
+        self.max_length = min(self.max_length, int(said.get("max_length") or self.max_length))
         if type(model).__name__ != self.encoder.family.base:
             raise UnsupportedModelError(
                 f"Dot takes {self.encoder.family.base}, not {type(model).__name__}; for a classification head use mv.Cat"
@@ -143,13 +144,16 @@ def read_sentence_transformers(checkpoint: Checkpoint) -> dict[str, Any]:
     modules = checkpoint.read_json("modules.json")
     if modules is None:
         return {}
-    said: dict[str, Any] = {"normalize": False}
+    more = checkpoint.read_json("config_sentence_transformers.json") or {}
+    if any((more.get("prompts") or {}).values()):
+        raise UnsupportedModelError(f"{checkpoint.name} puts prompts before its texts ({more['prompts']}); mechviz does not yet")
+    said: dict[str, Any] = {"normalize": more.get("similarity_fn_name") == "cosine"}
     for module in modules:
         kind, path = str(module["type"]).rpartition(".")[2], module.get("path", "")
         if kind == "Transformer":
             said["max_length"] = (checkpoint.read_json("sentence_bert_config.json") or {}).get("max_seq_length")
         elif kind == "Pooling":
-            said["pooling"] = _pooling(checkpoint, f"{path}/config.json")
+            said["pooling"] = _pooling(checkpoint, f"{path or '.'}/config.json")
         elif kind == "Normalize":
             said["normalize"] = True
         else:

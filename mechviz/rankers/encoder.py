@@ -84,6 +84,9 @@ class Encoder:
         names = ["hook_embed", *(f"blocks.{layer}.{suffix}" for layer in range(self.n_layers) for suffix in suffixes)]
         self.points: dict[str, HookPoint] = {name: _point(name) for name in names}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Encoder, (self.model,)  # the lock stays here: a copy is another model
+
     @property
     def device(self) -> torch.device:
         """The device of the model's weights."""

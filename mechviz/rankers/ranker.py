@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -52,9 +52,11 @@ class Ranker(ABC):
         self.model = model
         self.tokenizer = tokenizer
         self.encoder = Encoder(model)
+        if max_length is not None and (type(max_length) is not int or max_length < 4):
+            raise InputError(f"max_length={shown(max_length)}; give a whole number of tokens, at least 4")
         limits = [max_length, model.config.max_position_embeddings, tokenizer.model_max_length]
         self.max_length = min(int(limit) for limit in limits if limit)
-        self._hash: tuple[tuple[tuple[int, int], ...], str] | None = None
+        self._hash: tuple[list[tuple[int, float]], str] | None = None
 
     # -- what a kind of ranker defines ---------------------------------------------------------------------------
 
@@ -125,9 +127,7 @@ class Ranker(ABC):
 
     def rank(self, query: str, docs: Sequence[str], batch_size: int = 32, truncate: bool = False) -> Ranking:
         """Rank documents for a query, best first; equal scores keep the order given."""
-        if isinstance(docs, str):
-            raise InputTypeError(f"docs must be a list of documents, not one string: {shown(docs)}")
-        scores = self.score(query, docs, batch_size, truncate)
+        scores = self.score(check_text("query", query), check_docs(docs), batch_size, truncate)
         return Ranking(query, np.argsort(-scores, kind="stable"), scores)
 
     @contextmanager
@@ -216,12 +216,16 @@ class Ranker(ABC):
         if len(rows) == len(tokens):
             return tokens
         if not truncate:
-            raise too_long("the text has", len(tokens), self.max_length)
+            raise too_long(f"the {'document' if 'doc' in tokens.segments else 'query'} has", len(tokens), self.max_length)
         return tokens.pick(rows)
 
     def weight_hash(self) -> str:
-        """Return a hash of all weights; computed again only after they changed in place."""
-        state = tuple((tensor.data_ptr(), tensor._version) for tensor in self.model.state_dict().values())
+        """Return a hash of all weights.
+
+        It is computed again when they have changed in place, which is seen by torch's version counters and, for
+        changes that bypass those, by a sample of each weight.
+        """
+        state = [(tensor._version, _sample(tensor)) for tensor in self.model.state_dict().values()]
         if self._hash is None or self._hash[0] != state:
             self._hash = (state, weight_hash(self.model))
         return self._hash[1]
@@ -268,10 +272,11 @@ def rows_within(tokens: Tokens, limit: int) -> NDArray[np.int64]:
     excess = len(tokens) - limit
     if excess <= 0:
         return np.arange(len(tokens))
-    text = tokens.positions("doc") if "doc" in tokens.segments else tokens.positions("query")
+    text = tokens.positions("doc")
     if excess >= len(text):
         raise InputError(
-            f"{len(tokens)} tokens do not fit this ranker's limit of {limit} even with the document cut: shorten the query"
+            f"{len(tokens)} tokens do not fit this ranker's limit of {limit}"
+            f"{' even with the document cut' if len(text) else ''}: shorten the query"
         )
     return np.setdiff1d(np.arange(len(tokens)), text[-excess:])
 
@@ -280,7 +285,7 @@ def too_long(what: str, length: int, limit: int) -> InputError:
     """Return the error for a text over the limit."""
     return InputError(
         f"{what} {length} tokens with the special ones, this ranker takes {limit}; "
-        "shorten the document, or pass truncate=True to cut its end"
+        "shorten it, or pass truncate=True to cut the document's end"
     )
 
 
@@ -291,11 +296,24 @@ def check_own_tokens(inputs: Inputs) -> None:
             raise InputError(f"the {side} has no token of its own under this tokenizer (only spaces or characters that it drops)")
 
 
+def check_docs(docs: object) -> list[str]:
+    """Return a list of documents as a list; None is an empty one.
+
+    Raises
+    ------
+    InputTypeError
+        One string, or a container whose items are not documents in an order (a mapping, a set, a table).
+    """
+    if docs is None:
+        return []
+    if isinstance(docs, (str, bytes, Mapping, Set)) or hasattr(docs, "columns") or not isinstance(docs, Iterable):
+        raise InputTypeError(f"docs must be a list of documents, not {shown(docs)}")
+    return list(docs)
+
+
 def _pairwise(queries: str | Sequence[str], docs: str | Sequence[str]) -> list[tuple[str, str]]:
     for name, value in (("queries", queries), ("docs", docs)):
-        if not isinstance(value, (str, list, tuple, np.ndarray)) and not (
-            hasattr(value, "__iter__") and hasattr(value, "__len__")
-        ):
+        if isinstance(value, (bytes, Mapping, Set)) or hasattr(value, "columns") or not isinstance(value, Iterable):
             raise InputTypeError(f"{name} must be a string or a list of strings, not {shown(value)}")
     many_queries = [queries] if isinstance(queries, str) else list(queries)
     many_docs = [docs] if isinstance(docs, str) else list(docs)
@@ -306,3 +324,8 @@ def _pairwise(queries: str | Sequence[str], docs: str | Sequence[str]) -> list[t
     if len(many_queries) != len(many_docs):
         raise InputError(f"{len(many_queries)} queries and {len(many_docs)} docs; give equally many, or one string to repeat")
     return list(zip(many_queries, many_docs, strict=True))
+
+
+def _sample(tensor: Tensor) -> float:
+    flat = tensor.detach().reshape(-1)
+    return float(flat[:: max(1, flat.numel() // 64)].double().sum())

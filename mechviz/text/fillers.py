@@ -60,12 +60,18 @@ def bind_filler(filler: FillerLike, tokenizer: Any) -> Filler:
 def _call(
     function: Callable[[tuple[str, ...]], Sequence[str]], gap: tuple[str, ...], tokenizer: Any
 ) -> tuple[list[int], list[str]]:
-    strings = list(function(gap))
+    name = getattr(function, "__name__", repr(function))
+    try:
+        strings = list(function(gap))
+    except Exception as error:
+        raise InputError(
+            f"the filler function {name} raised {type(error).__name__}: {error} on the tokens {shown(gap)}"
+        ) from error
     vocabulary = tokenizer.get_vocab()
     unknown = [string for string in strings if string not in vocabulary]
     if len(strings) != len(gap) or unknown:
         raise InputError(
-            f"filler function {getattr(function, '__name__', function)!r} got the {len(gap)} tokens {shown(gap)} and returned "
+            f"filler function {name!r} got the {len(gap)} tokens {shown(gap)} and returned "
             f"{shown(strings)}; it must return as many token strings, each in the tokenizer's vocabulary"
         )
     return [int(vocabulary[string]) for string in strings], strings

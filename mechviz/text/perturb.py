@@ -39,7 +39,8 @@ class Perturbation:
 
     def __call__(self, text: str, other: str | None = None) -> str:
         """Return the changed text; ``other`` is passed on where the function asks for it."""
-        return self.function(text, other) if _takes_two(self.function) else self.function(text)
+        other_name = "query" if self.side == "doc" else "doc"
+        return self.function(text, other) if _takes_two(self.function, other_name) else self.function(text)
 
     def __repr__(self) -> str:
         return self.name
@@ -178,8 +179,8 @@ def _found(doc: str, text: str, kind: str) -> str:
     return doc
 
 
-def _takes_two(function: Callable[..., Any]) -> bool:
-    """Return whether the second positional parameter is called ``query`` (or ``doc``) or has no default."""
+def _takes_two(function: Callable[..., Any], other: str) -> bool:
+    """Return whether the second positional parameter has the name of the other text or no default."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # some built-ins have no signature: they take the text alone
@@ -187,4 +188,4 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(positional) < 2:
         return False
-    return positional[1].name in ("query", "doc") or positional[1].default is inspect.Parameter.empty
+    return positional[1].name == other or positional[1].default is inspect.Parameter.empty

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 import mechviz
 from mechviz import snapshot, wire
 from mechviz.errors import InputError, MechvizError, shown
+from mechviz.files import replacing
 from mechviz.results import PatchResult
 
 #: Heads whose attention comes with the widget; any other is fetched when asked for.
@@ -27,6 +29,9 @@ _LIVE_HEADS = 8
 _LIVE_BYTES = 1_000_000
 #: Attention that a page may hold; base64 makes it a third longer.
 _PAGE_BYTES = 1_500_000
+
+
+THEMES = ("auto", "light", "dark")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +79,16 @@ class PatchingView(anywidget.AnyWidget):
     cells = traitlets.Dict().tag(sync=True)
     progress = traitlets.Dict().tag(sync=True)
     selection = traitlets.Dict().tag(sync=True)
-    theme = traitlets.Enum(["auto", "light", "dark"], default_value="auto").tag(sync=True)
+    theme = traitlets.Enum(THEMES, default_value="auto").tag(sync=True)
 
     def __init__(self, result: PatchResult, patterns: wire.Patterns | None = None, theme: str = "auto") -> None:
+        check_theme(theme)
         self._result = result
         self._patterns = patterns
         self._worker: threading.Thread | None = None
         self._stop = threading.Event()
         self._failure: Exception | None = None
+        self._before_wait: Callable[[], None] = lambda: None
         super().__init__(
             **self._still(_LIVE_HEADS, _LIVE_BYTES),
             cells=_bytes(wire.pack_cells(result)),
@@ -127,7 +134,9 @@ class PatchingView(anywidget.AnyWidget):
         size = len(page.encode())
         if size > snapshot.SIZE_CAP:
             warnings.warn(f"{path} has {size / 2**20:.1f} MB, over {snapshot.SIZE_CAP / 2**20:.0f} MB", stacklevel=2)
-        return snapshot.write(path, page)
+        with replacing(path) as part:
+            part.write_text(page, encoding="utf-8")
+        return Path(path)
 
     def __repr__(self) -> str:
         state = self.progress.get("state", "")
@@ -135,8 +144,12 @@ class PatchingView(anywidget.AnyWidget):
 
     # -- the computation that fills it ---------------------------------------------------------------------------
 
-    def follow(self, steps: Iterator[Step], total: int, wait: bool) -> None:
-        """Draw a computation as it goes, in a worker thread unless ``wait``."""
+    def follow(self, steps: Iterator[Step], total: int, wait: bool, before_wait: Callable[[], None] = lambda: None) -> None:
+        """Draw a computation as it goes, in a worker thread unless ``wait``.
+
+        ``before_wait`` is called before anybody waits for the worker, and raises where that would wait for ever.
+        """
+        self._before_wait = before_wait
         self.progress = {**self.progress, "state": "running", "done": 0, "total": total, "live": has_kernel()}
         if wait:
             self._run(steps)
@@ -167,8 +180,14 @@ class PatchingView(anywidget.AnyWidget):
             self.progress = {**self.progress, "state": "failed", "message": f"{type(error).__name__}: {error}"}
 
     def _wait(self) -> None:
-        if self._worker is not None and self._worker is not threading.current_thread():
+        if self._worker is not None and self._worker.is_alive() and self._worker is not threading.current_thread():
+            self._before_wait()
             self._worker.join()
+
+    def close(self) -> None:
+        """Close the widget and stop a computation that still runs."""
+        self._stop.set()
+        super().close()
 
     def _progress(self, state: str, result: PatchResult, drawn: PatchResult, seconds: float = 0.0) -> dict[str, Any]:
         exact = np.isfinite(result.patched.values) & (result.method == "exact")
@@ -206,10 +225,11 @@ class PatchingView(anywidget.AnyWidget):
         value = dict(proposal["value"])
         sizes = self._result.effects.sizes
         for name in ("layer", "head"):
-            if not isinstance(value.get(name), int) or not 0 <= value[name] < sizes[name]:
+            if not _is_index(value.get(name), sizes[name]):
                 raise InputError(f"selection[{name!r}] = {shown(value.get(name))}; give a number from 0 to {sizes[name] - 1}")
+            value[name] = int(value[name])
         pos = value.setdefault("pos", None)
-        if pos is not None and not (isinstance(pos, int) and 0 <= pos < len(self._result.pair.base)):
+        if pos is not None and not _is_index(pos, len(self._result.pair.base)):
             raise InputError(f"selection['pos'] = {shown(pos)}; give None or a position below {len(self._result.pair.base)}")
         return value
 
@@ -243,7 +263,22 @@ class PatchingView(anywidget.AnyWidget):
 
 def has_kernel() -> bool:
     """Return whether somebody listens: a notebook kernel, marimo, or another host that replaced comm's default."""
-    return bool(comm.create_comm is not comm._create_comm)
+    made_by = comm.create_comm.__module__.partition(".")[0]
+    if made_by == "ipykernel":  # replaces the default when it is imported, kernel or not
+        import IPython
+
+        return hasattr(IPython.get_ipython(), "kernel")
+    return bool(made_by != "comm")
+
+
+def check_theme(theme: object) -> None:
+    """Refuse a theme that does not exist."""
+    if theme not in THEMES:
+        raise InputError(f"theme={shown(theme)}; it is one of {', '.join(map(repr, THEMES))}")
+
+
+def _is_index(value: object, size: int) -> bool:
+    return isinstance(value, numbers.Integral) and 0 <= int(value) < size
 
 
 def _bytes(arrays: dict[str, NDArray[Any]]) -> dict[str, bytes]:

@@ -1,6 +1,8 @@
+import copy
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xarray as xr
@@ -91,7 +93,82 @@ def test_a_metric_of_the_users_own(dot):
 
 def test_competitors_are_scored(dot):
     result = mv.patch(dot, QUERY, DOC, CHANGE, docs=["Bread rises.", "Tea"])
-    np.testing.assert_allclose(result.competitors, dot.score(QUERY, ["Bread rises.", "Tea"]), atol=1e-6)
+    np.testing.assert_allclose(result.competitors, [dot.score(QUERY, ["Bread rises.", "Tea"])] * 2, atol=1e-6)
+
+
+def test_competitors_meet_the_changed_query_too(dot):
+    docs = ["Bread rises.", "Tea"]
+    result = mv.patch(dot, QUERY, DOC, mv.perturb.on_query(CHANGE), docs=docs)
+    expected = [dot.score(QUERY, docs), dot.score(QUERY + " lava", docs)]
+    np.testing.assert_allclose(result.competitors, expected, atol=1e-6)
+
+
+def test_a_document_does_not_compete_with_itself(dot):
+    result = mv.patch(dot, QUERY, DOC, CHANGE, docs=(doc for doc in ["Tea", DOC, DOC + " lava"]))
+    assert result.competitors.shape == (2, 1)
+    assert mv.patch(dot, QUERY, DOC, CHANGE, docs=None).competitors.shape == (2, 0)
+
+
+@pytest.mark.parametrize("docs", ["Bread rises.", {"d1": "Tea"}, {"Tea"}, pd.DataFrame({"text": ["Tea"]}), 5])
+def test_what_is_no_list_of_documents_is_refused(dot, docs):
+    with pytest.raises(InputTypeError, match="docs must be a list of documents"):
+        mv.patch(dot, QUERY, DOC, CHANGE, docs=docs)
+    with pytest.raises(InputTypeError, match="docs must be a list of documents"):
+        dot.rank(QUERY, docs)
+
+
+@pytest.mark.parametrize("ranker", ["path/to/it", None])
+def test_what_is_no_ranker_is_refused(ranker):
+    with pytest.raises(InputTypeError, match=r"the ranker must be one that mv\.load"):
+        mv.make_pair(ranker, QUERY, DOC, CHANGE)
+
+
+def test_functions_of_the_callers_that_raise_are_named(dot):
+    def broken(*_):
+        raise KeyError("table")
+
+    with pytest.raises(InputError, match="the filler function broken raised KeyError") as caught:
+        mv.patch(dot, QUERY, DOC, CHANGE, filler=broken)
+    assert isinstance(caught.value.__cause__, KeyError)
+    with pytest.raises(InputError, match="the metric broken raised KeyError"):
+        mv.patch(dot, QUERY, DOC, CHANGE, metric=broken)
+
+
+def test_a_query_is_never_cut(dot):
+    with pytest.raises(InputError, match="shorten the query"):
+        mv.patch(dot, "tea " * 200, DOC, CHANGE, truncate=True)
+
+
+def test_a_document_cut_beside_a_changed_query_is_told_of(dot):
+    pair = mv.make_pair(dot, QUERY, "basin " * 200, mv.perturb.on_query(CHANGE), truncate=True)
+    assert "the doc was cut from 202 to 128 tokens" in pair.truncated
+
+
+def test_truncation_leaves_something_of_both_texts(ranker):
+    with pytest.raises(InputError, match=r"nothing of the original doc is left|equal: the change"):
+        mv.patch(ranker, "tea", DOC, mv.perturb.prepend("moon " * 140), truncate=True)
+
+
+def test_a_wrapper_around_the_layers_is_refused(ranker):
+    """Entering the model at a layer would leave it out."""
+    handle = ranker.encoder.base.encoder.register_forward_hook(lambda module, args, output: output)
+    try:
+        with pytest.raises(InputError, match="around its layers"):
+            mv.patch(ranker, QUERY, DOC, CHANGE)
+    finally:
+        handle.remove()
+    everywhere = torch.nn.modules.module.register_module_forward_hook(lambda module, args, output: output)
+    try:
+        with pytest.raises(InputError, match="global module hooks"):
+            mv.patch(ranker, QUERY, DOC, CHANGE)
+    finally:
+        everywhere.remove()
+
+
+def test_a_copied_ranker_patches_the_same(dot):
+    twin = copy.deepcopy(dot)
+    assert twin.model is not dot.model
+    np.testing.assert_allclose(mv.patch(twin, QUERY, DOC, CHANGE).patched, mv.patch(dot, QUERY, DOC, CHANGE).patched, atol=1e-6)
 
 
 @pytest.mark.parametrize(

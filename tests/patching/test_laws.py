@@ -95,16 +95,28 @@ def test_the_fused_layers_equal_the_models_own(ranker, monkeypatch):
     assert np.abs(fast.patched.values - slow.patched.values).max() <= close(fast.pair.base_score)
 
 
-def test_a_hook_of_the_users_own_counts(ranker):
+HOOKS = {
+    "mlp_in": lambda e: e.parts(2).mlp_in.register_forward_hook(lambda module, args, output: output * 1.5),
+    "query": lambda e: e.parts(1).query.register_forward_hook(lambda module, args, output: output * 1.5),
+    "layer, before": lambda e: e.layers[1].register_forward_pre_hook(lambda module, args: (args[0] * 1.5, *args[1:])),
+    "layer, after": lambda e: e.layers[1].register_forward_hook(lambda module, args, output: output * 1.5),
+}
+
+
+@pytest.mark.parametrize("where", list(HOOKS))
+def test_a_hook_of_the_users_own_counts(ranker, where):
     """A caller's torch hook on a layer is part of the model: the fused path must step aside."""
     plain = mv.patch(ranker, QUERY, DOC, CHANGES["append"])
-    handle = ranker.encoder.parts(2).mlp_in.register_forward_hook(lambda module, args, output: output * 1.5)
+    handle = HOOKS[where](ranker.encoder)
     try:
         hooked = mv.patch(ranker, QUERY, DOC, CHANGES["append"])
         assert hooked.pair.base_score != pytest.approx(plain.pair.base_score, abs=1e-4)
         session = Session(ranker, QUERY, DOC, CHANGES["append"])
-        nothing = scores_of(session, [[Edit("blocks.0.attn.hook_z", session.base.z[0][0])]])
-        assert abs(nothing[0] - hooked.pair.base_score) <= close(hooked.pair.base_score)
+        names = ["blocks.0.attn.hook_z", "blocks.1.hook_resid_pre", "blocks.2.hook_attn_out"]
+        nothing = scores_of(session, [[Edit(name, lambda activation: activation)] for name in names])
+        assert np.abs(nothing - hooked.pair.base_score).max() <= close(hooked.pair.base_score)
+        _, cache = ranker.run_with_cache(QUERY, session.pair.changed, "pattern")
+        np.testing.assert_allclose(session.pattern(1)[1], cache["pattern", 1][0], atol=1e-5)
     finally:
         handle.remove()
 

@@ -121,6 +121,32 @@ def test_a_damaged_weight_file(tmp_path):
         mv.Dot(str(folder))
 
 
+def test_a_decoder_is_refused(tmp_path):
+    with pytest.raises(UnsupportedModelError, match="configured as a decoder"):
+        mv.Cat(str(save_cat(tmp_path / "cat", is_decoder=True)))
+
+
+def test_half_precision_checkpoints_are_read_as_float32(tmp_path):
+    folder = save_dot(tmp_path / "dot")
+    BertModel.from_pretrained(folder).to(torch.bfloat16).save_pretrained(folder)
+    assert mv.Dot(str(folder)).model.dtype == torch.float32
+
+
+def test_a_file_instead_of_a_directory(dot_folder):
+    with pytest.raises(InputError, match="is a file; give the directory"):
+        mv.load(str(dot_folder / "config.json"))
+
+
+def test_what_else_sentence_transformers_says(tmp_path):
+    folder = save_dot(tmp_path / "dot", normalize=False)
+    more = folder / "config_sentence_transformers.json"
+    more.write_text(json.dumps({"similarity_fn_name": "cosine", "prompts": {"query": ""}}))
+    assert mv.Dot(str(folder)).normalize is True
+    more.write_text(json.dumps({"prompts": {"query": "query: "}}))
+    with pytest.raises(UnsupportedModelError, match="puts prompts before"):
+        mv.Dot(str(folder))
+
+
 def test_a_missing_tokenizer(tmp_path):
     BertModel(tiny_config(99)).save_pretrained(tmp_path)
     with pytest.raises(MechvizError, match="has no tokenizer"):
@@ -171,6 +197,7 @@ def test_the_short_form_of_the_pooling_file(tmp_path):
 def test_settings_override_the_files(dot_folder):
     ranker = mv.Dot(str(dot_folder), pooling="cls", normalize=False, max_length=64)
     assert (ranker.pooling, ranker.normalize, ranker.max_length) == ("cls", False, 64)
+    assert ranker.name == dot_folder.name
 
 
 def test_the_limit_of_the_sentence_transformers_file(tmp_path, dot_folder):

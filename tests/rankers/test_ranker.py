@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import mechviz as mv
 from mechviz.errors import InputError, InputTypeError, MechvizError
-from tests.conftest import save_dot
+from tests.conftest import save_cat, save_dot
 
 QUERY, DOC = "what is a caldera", "A caldera is a large basin."
 
@@ -97,8 +97,10 @@ def _raise(value, hook):
     raise RuntimeError("of the caller")
 
 
-def test_dropout_does_not_touch_a_model_in_training_mode(tmp_path):
-    ranker = mv.Dot(str(save_dot(tmp_path / "dot", hidden_dropout_prob=0.5)))
+@pytest.mark.parametrize("kind", ["dot", "cat"])
+def test_dropout_does_not_touch_a_model_in_training_mode(tmp_path, kind):
+    save = {"dot": save_dot, "cat": save_cat}[kind]
+    ranker = mv.load(str(save(tmp_path / kind, hidden_dropout_prob=0.5)))
     expected = ranker.score(QUERY, DOC)
     ranker.model.train()
     np.testing.assert_array_equal(ranker.score(QUERY, DOC), expected)
@@ -198,7 +200,36 @@ def test_the_hash_follows_the_weights(tmp_path):
     assert before == mv.Dot(str(tmp_path / "dot")).weight_hash()
     with torch.no_grad():
         ranker.encoder.parts(0).query.bias[0] += 1
-    assert ranker.weight_hash() != before
+    changed = ranker.weight_hash()
+    assert changed != before
+    ranker.encoder.parts(1).query.weight.data.mul_(2)  # torch does not count this as a change
+    assert ranker.weight_hash() != changed
+
+
+def test_a_hook_may_score(dot):
+    """A run inside a run: the outer hooks still see every layer once."""
+    seen = []
+
+    def look(z, hook):
+        if hook.name not in seen:
+            seen.append(hook.name)
+            dot.score("tea", "tea")
+
+    with dot.hooks([("z", look)]):
+        dot.score(QUERY, DOC)
+    assert seen == [f"blocks.{layer}.attn.hook_z" for layer in range(3)]
+    assert not any("_mechviz_points" in module.__dict__ for module in dot.model.modules())
+
+
+def test_autocast_is_refused(dot):
+    with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(MechvizError, match="autocast"):
+        dot.score(QUERY, DOC)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 2.5, "12", True])
+def test_a_limit_that_is_none(dot_folder, limit):
+    with pytest.raises(InputError, match="max_length="):
+        mv.Dot(str(dot_folder), max_length=limit)
 
 
 @settings(max_examples=60, deadline=None)

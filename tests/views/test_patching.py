@@ -135,6 +135,36 @@ def test_a_selection_may_be_set(view):
     assert view.selection == {"layer": 0, "head": 3, "pos": None}
 
 
+def test_a_selection_of_numpy_integers(view):
+    view.selection = {"layer": np.int64(0), "head": np.int64(2), "pos": None}
+    assert type(view.selection["layer"]) is int
+
+
+def test_another_theme_is_refused():
+    with pytest.raises(InputError, match="theme='pink'; it is one of 'auto', 'light', 'dark'"):
+        PatchingView(golden.golden_result(), theme="pink")
+
+
+def test_waiting_that_would_never_end_is_refused(view):
+    gate = threading.Semaphore(0)
+
+    def refuse():
+        raise InputError("leave the block first")
+
+    view.follow(steps(gate=gate), 8, wait=False, before_wait=refuse)
+    with pytest.raises(InputError, match="leave the block"):
+        _ = view.result
+    gate.release(8)
+
+
+def test_closing_stops_the_computation(view):
+    gate = threading.Semaphore(0)
+    view.follow(steps(gate=gate), 8, wait=False)
+    view.close()
+    gate.release(8)
+    assert np.isfinite(view.result.patched.values).sum() == 1
+
+
 def test_the_page_holds_what_the_view_shows(view, tmp_path):
     view.selection = {"layer": 0, "head": 1, "pos": 2}
     path = view.to_html(tmp_path / "why.html")
@@ -153,6 +183,6 @@ def test_a_page_over_the_cap_warns(view, tmp_path, monkeypatch):
 
 def test_scores_that_are_not_finite_still_make_a_page(tmp_path):
     result = golden.golden_result()
-    competitors = np.array([np.nan, np.inf], dtype=np.float32)
+    competitors = np.array([[np.nan, np.inf]] * 2, dtype=np.float32)
     odd = PatchResult(result.pair, "heads", "exact", "effect", result.effects, result.patched, competitors=competitors)
     assert PatchingView(odd).to_html(tmp_path / "why.html").exists()

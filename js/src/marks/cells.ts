@@ -36,7 +36,9 @@ export function gridValues(spec: Spec, cells: Cells, unit: Unit): GridValues {
   order.forEach((cell, place) => {
     ranks[cell] = place + 1;
   });
-  const limit = percentile(values.map(Math.abs), 99);
+  // Score differences below float32's noise must not take the strongest colours when there is nothing else.
+  const noise = unit === "score" ? 1e-5 * Math.max(1, Math.abs(spec.scores.base)) : 0;
+  const limit = Math.max(noise, percentile(values.map(Math.abs), 99));
   const sum = (indices: number[]) => {
     const known = indices.map(at).filter(Number.isFinite);
     return { total: known.reduce((a, b) => a + b, 0), n: known.length };
@@ -65,7 +67,7 @@ export function gridValues(spec: Spec, cells: Cells, unit: Unit): GridValues {
 
 /** Digits that show the scores of this view: two significant ones of the change that is explained. */
 export const scoreDigits = (spec: Spec) =>
-  Math.max(3, digitsFor(spec.scores.perturbed - spec.scores.original));
+  Math.max(4, digitsFor(spec.scores.perturbed - spec.scores.original));
 
 /** What a value of the grid is, after its number. */
 export function unitWords({ unit, metric }: GridValues): string {

@@ -109,7 +109,8 @@ type TokenProps = { tokens: TokenSpec; pos: number; change: Change; text: Text; 
 
 function Token({ tokens, pos, change, text, joined }: TokenProps) {
   const label = tokens.labels[pos] || tokens.strings[pos];
-  const common = { "data-pos": pos, dir: "auto" as const, "data-joined": joined || undefined };
+  // No direction of its own: the row has one, and an isolated piece would tear a word or a joined script apart.
+  const common = { "data-pos": pos, "data-joined": joined || undefined };
   if (tokens.fillers[pos]) {
     return (
       <i class="mv-filler" title="filler: keeps both texts the same length" {...common}>

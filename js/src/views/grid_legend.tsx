@@ -59,6 +59,7 @@ export function GridLegend({ grid }: { grid: GridValues }) {
         {unit === "score" ? MEANINGS.raw : (MEANINGS[metric] ?? `the metric ${metric}, computed in Python`)}
       </p>
       <ul>
+        {limit > 0 && <li>+ − at least half of the scale</li>}
         {any(PREVIEW) && (
           <li>
             <span class="mv-cell mv-swatch" data-state={PREVIEW} /> preview, may be wrong

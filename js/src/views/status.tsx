@@ -13,7 +13,8 @@ export function Status() {
   if (!spec.gate.open && !banners.some(({ text }) => text === spec.gate.message)) {
     banners.unshift({ level: "warn", text: spec.gate.message });
   }
-  const agreed = agreement === null ? "" : `; attribution agreed r = ${agreement.toFixed(2)}`;
+  const agreed =
+    agreement === null ? "" : `; correlation with the attribution preview r = ${agreement.toFixed(2)}`;
   const cells = `${count(total)} ${total === 1 ? "cell" : "cells"}`;
   const loaded =
     done === total
