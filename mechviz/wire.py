@@ -232,10 +232,10 @@ def _filler_cost(pair: Pair) -> str:
     texts, runs = sign * (pair.perturbed_score - pair.original_score), pair.change
     if abs(runs - texts) <= _RIVAL * abs(runs):
         return ""
-    turned = "and has the other sign" if texts * runs < 0 else "not the same"
+    turned = ", with the other sign" if texts * runs < 0 else ""
     return (
         f"The filler matters here: between the texts the score changes by {sign * texts:+.3g}, between the two runs that are "
-        f"patched by {sign * runs:+.3g}, {turned}. Effects are shares of the latter; try another filler."
+        f"patched by {sign * runs:+.3g}{turned}. Effects are shares of the latter; try another filler."
     )
 
 

@@ -13,7 +13,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel, B
 import mechviz as mv
 from tests import texts
 
-# Tiny models gain nothing from a second thread, and two suites on one machine would wait for each other's.
+# Tiny models gain nothing from a second thread; on a busy machine its waiting costs far more than it saves.
 torch.set_num_threads(1)
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

@@ -130,7 +130,7 @@ def test_a_changed_query_is_ranked_among_scores_of_the_changed_query():
 
 def test_fillers_that_turn_the_change_around_are_told_of():
     texts = [banner["text"] for banner in wire.banners(with_scores(original_score=2.0, source_score=9.0))]
-    assert any("-1, between" in text and "+8.5, and has the other sign" in text for text in texts)
+    assert any("-1, between" in text and "+8.5, with the other sign" in text for text in texts)
     assert not any("filler" in text for text in (banner["text"] for banner in wire.banners(golden.golden_result())))
 
 
