@@ -14,16 +14,9 @@ QUERY, DOC = "why are hot springs warm", "Hot springs are warm because water is 
 CHANGE = mv.perturb.append("volcano")
 
 
-def test_without_a_kernel_everything_happens_in_the_call(ranker):
-    view = mv.show_patching(ranker, QUERY, DOC, CHANGE)
-    assert isinstance(view, PatchingView)
-    assert view.progress["state"] == "done"
-    np.testing.assert_array_equal(view.result.patched, mv.patch(ranker, QUERY, DOC, CHANGE).patched)
-    assert view.result.method == "exact"
-    assert view.result.agreement() == pytest.approx(view.progress["agreement"])
-
-
-def test_the_view_comes_back_before_the_exact_values(dot, monkeypatch):
+@pytest.fixture
+def slow_cells(monkeypatch):
+    """Give the caller time to act while the worker is not done."""
     engine = mv.patching.engine
     run_cells = engine.run_cells
 
@@ -33,6 +26,18 @@ def test_the_view_comes_back_before_the_exact_values(dot, monkeypatch):
             yield item
 
     monkeypatch.setattr(engine, "run_cells", slow)
+
+
+def test_without_a_kernel_everything_happens_in_the_call(ranker):
+    view = mv.show_patching(ranker, QUERY, DOC, CHANGE)
+    assert isinstance(view, PatchingView)
+    assert view.progress["state"] == "done"
+    np.testing.assert_array_equal(view.result.patched, mv.patch(ranker, QUERY, DOC, CHANGE).patched)
+    assert view.result.method == "exact"
+    assert view.result.agreement() == pytest.approx(view.progress["agreement"])
+
+
+def test_the_view_comes_back_before_the_exact_values(dot, slow_cells):
     view = mv.show_patching(dot, QUERY, DOC, CHANGE, wait=False)
     assert view.progress["state"] == "running"
     assert set(np.frombuffer(view.cells["state"], np.uint8)) <= {1, 2}
@@ -46,17 +51,8 @@ def test_the_environment_can_ask_to_wait(dot, monkeypatch):
     assert mv.show_patching(dot, QUERY, DOC, CHANGE).progress["state"] == "done"
 
 
-def test_open_hooks_do_not_wait_for_ever(dot, monkeypatch):
+def test_open_hooks_do_not_wait_for_ever(dot, slow_cells):
     """The worker waits for the lock that the hooks hold; whoever waits for the worker inside the block would hang."""
-    engine = mv.patching.engine
-    run_cells = engine.run_cells
-
-    def slow(*arguments):
-        for item in run_cells(*arguments):
-            time.sleep(0.2)
-            yield item
-
-    monkeypatch.setattr(engine, "run_cells", slow)
     view = mv.show_patching(dot, QUERY, DOC, CHANGE, wait=False)
     with dot.hooks([("z", lambda z, hook: z)]), pytest.raises(mv.InputError, match="leave the block first"):
         _ = view.result

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from typing_extensions import override
 
 from mechviz.errors import UnsupportedModelError
-from mechviz.rankers.checkpoint import check_tokenizer, load_model, load_tokenizer, open_checkpoint
+from mechviz.rankers.checkpoint import load_model, load_tokenizer, open_checkpoint
 from mechviz.rankers.encoder import supported
 from mechviz.rankers.families import Head
 from mechviz.rankers.ranker import Inputs, Ranker, Readout
@@ -48,9 +48,6 @@ class Cat(Ranker):
     ) -> None:
         if isinstance(name, PreTrainedModel):
             model, label = name, type(name).__name__
-            if tokenizer is None:
-                raise UnsupportedModelError(f"Cat({label}): give the model's tokenizer as tokenizer=")
-            tokenizer = check_tokenizer(tokenizer, model.config.vocab_size)
         else:
             checkpoint = open_checkpoint(name)
             label = checkpoint.label
@@ -60,7 +57,7 @@ class Cat(Ranker):
                     f"its score would be random. Cat opens {', '.join(checkpoint.family.heads)}; for an encoder use mv.Dot"
                 )
             model = load_model(checkpoint, checkpoint.architecture)
-            tokenizer = load_tokenizer(checkpoint) if tokenizer is None else check_tokenizer(tokenizer, model.config.vocab_size)
+            tokenizer = load_tokenizer(checkpoint) if tokenizer is None else tokenizer
         super().__init__(label, model, tokenizer, max_length)
         heads = self.encoder.family.heads
         if type(model).__name__ not in heads:

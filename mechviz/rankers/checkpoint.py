@@ -125,19 +125,25 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
             f"{checkpoint.name} has no tokenizer (none of {', '.join(files)}); save it there with "
             "tokenizer.save_pretrained(directory), or pass tokenizer="
         )
-    return check_tokenizer(AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True), checkpoint.config["vocab_size"])
+    return cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True))
 
 
-def check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> PreTrainedTokenizerBase:
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase | None, vocab_size: int) -> PreTrainedTokenizerBase:
     """Return a tokenizer that gives character offsets and fits the vocabulary of the model.
 
     Raises
     ------
+    InputTypeError
+        None, or something that is no tokenizer.
     UnsupportedModelError
         A tokenizer without offsets.
     MechvizError
         A tokenizer with more tokens than the model has embeddings.
     """
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise InputTypeError(
+            f"give the model's tokenizer as tokenizer=, an object such as AutoTokenizer makes, not {shown(tokenizer)}"
+        )
     if not tokenizer.is_fast:
         raise UnsupportedModelError(f"{type(tokenizer).__name__} gives no character offsets; pass a fast tokenizer as tokenizer=")
     if len(tokenizer) > vocab_size:

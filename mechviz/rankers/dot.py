@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from typing_extensions import override
 
 from mechviz.errors import InputError, UnsupportedModelError
-from mechviz.rankers.checkpoint import Checkpoint, check_tokenizer, load_model, load_tokenizer, open_checkpoint
+from mechviz.rankers.checkpoint import Checkpoint, load_model, load_tokenizer, open_checkpoint
 from mechviz.rankers.ranker import Inputs, Ranker, Readout
 from mechviz.rankers.tokenize import tokenize
 from mechviz.text.tokens import Tokens
@@ -59,27 +59,24 @@ class Dot(Ranker):
         said: dict[str, Any] = {}
         if isinstance(name, PreTrainedModel):
             model, label = name, type(name).__name__
-            if tokenizer is None:
-                raise UnsupportedModelError(f"Dot({label}): give the model's tokenizer as tokenizer=")
-            tokenizer = check_tokenizer(tokenizer, model.config.vocab_size)
         else:
             checkpoint = open_checkpoint(name)
             label = checkpoint.label
             said = read_sentence_transformers(checkpoint)
             model = load_model(checkpoint, checkpoint.family.base, add_pooling_layer=False)
-            tokenizer = load_tokenizer(checkpoint) if tokenizer is None else check_tokenizer(tokenizer, model.config.vocab_size)
+            tokenizer = load_tokenizer(checkpoint) if tokenizer is None else tokenizer
+        super().__init__(label, model, tokenizer, max_length)
+        self.max_length = min(self.max_length, int(said.get("max_length") or self.max_length))
+        if type(model).__name__ != self.encoder.family.base:
+            raise UnsupportedModelError(
+                f"Dot takes {self.encoder.family.base}, not {type(model).__name__}; for a classification head use mv.Cat"
+            )
         pooling = pooling or said.get("pooling")
         if pooling not in POOLINGS:
             raise InputError(
                 f"pooling={pooling!r}: {label} "
                 + ("does not say how it pools" if pooling is None else "cannot be pooled so")
                 + f"; pass pooling= one of {', '.join(map(repr, POOLINGS))}"
-            )
-        super().__init__(label, model, tokenizer, max_length)
-        self.max_length = min(self.max_length, int(said.get("max_length") or self.max_length))
-        if type(model).__name__ != self.encoder.family.base:
-            raise UnsupportedModelError(
-                f"Dot takes {self.encoder.family.base}, not {type(model).__name__}; for a classification head use mv.Cat"
             )
         self.pooling = pooling
         self.normalize = bool(said.get("normalize", False)) if normalize is None else normalize

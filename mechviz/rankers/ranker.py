@@ -15,7 +15,7 @@ from transformer_lens import ActivationCache
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mechviz.errors import InputError, InputTypeError, shown
-from mechviz.rankers.checkpoint import weight_hash
+from mechviz.rankers.checkpoint import check_tokenizer, weight_hash
 from mechviz.rankers.encoder import Encoder, Hook
 from mechviz.results import Ranking
 from mechviz.text.checks import check_text
@@ -47,14 +47,16 @@ class Ranker(ABC):
     kind: str
     stacks: tuple[str, ...]
 
-    def __init__(self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> None:
+    def __init__(
+        self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, max_length: int | None
+    ) -> None:
         self.name = name
         self.model = model
-        self.tokenizer = tokenizer
         self.encoder = Encoder(model)
+        self.tokenizer = check_tokenizer(tokenizer, model.config.vocab_size)
         if max_length is not None and (type(max_length) is not int or max_length < 4):
             raise InputError(f"max_length={shown(max_length)}; give a whole number of tokens, at least 4")
-        limits = [max_length, model.config.max_position_embeddings, tokenizer.model_max_length]
+        limits = [max_length, model.config.max_position_embeddings, self.tokenizer.model_max_length]
         self.max_length = min(int(limit) for limit in limits if limit)
         self._hash: tuple[list[tuple[int, float]], str] | None = None
 

@@ -165,8 +165,9 @@ def test_models_in_memory(dot, cat):
     )
     assert mv.Cat(cat.model, tokenizer=cat.tokenizer).score("tea", "tea") == pytest.approx(cat.score("tea", "tea"), abs=1e-6)
     for kind, model in ((mv.Dot, dot.model), (mv.Cat, cat.model)):
-        with pytest.raises(UnsupportedModelError, match="tokenizer="):
-            kind(model)
+        for wrong in (None, "path/to/it"):
+            with pytest.raises(InputTypeError, match="tokenizer="):
+                kind(model, tokenizer=wrong)
 
 
 def test_a_pooling_that_mechviz_lacks(tmp_path):
