@@ -82,11 +82,11 @@ class PatchingView(anywidget.AnyWidget):
     theme = traitlets.Enum(THEMES, default_value="auto").tag(sync=True)
 
     def __init__(self, result: PatchResult, patterns: wire.Patterns | None = None, theme: str = "auto") -> None:
+        self._stop = threading.Event()  # first of all: a widget that was never finished is closed, too
         check_theme(theme)
         self._result = result
         self._patterns = patterns
         self._worker: threading.Thread | None = None
-        self._stop = threading.Event()
         self._failure: Exception | None = None
         self._before_wait: Callable[[], None] = lambda: None
         super().__init__(
