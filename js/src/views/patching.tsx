@@ -11,7 +11,7 @@ import { Spoken } from "./spoken";
 import { Status } from "./status";
 import { TokenLines } from "./token_lines";
 
-const WIDE = 980;
+const WIDE = 1180;
 
 export function PatchingView() {
   const spec = useField("spec");
