@@ -20,7 +20,7 @@ from mechviz.patching.cells import grid_shape, rows_per_batch
 from mechviz.patching.edits import Edit, run_cells
 from mechviz.patching.metrics import Metric, find_metric, measure
 from mechviz.patching.pairs import record_pair
-from mechviz.rankers.ranker import Ranker, check_docs
+from mechviz.rankers.ranker import Ranker, check_docs, check_ranker
 from mechviz.results import DIRECTIONS, Direction, PatchResult
 from mechviz.text import FillerLike
 
@@ -81,7 +81,7 @@ class Session:
         if unknown:
             raise InputTypeError(f"unknown settings {', '.join(unknown)}; mechviz has {', '.join(_DEFAULTS)}")
         chosen: Settings = {**_DEFAULTS, **settings}
-        self.ranker = ranker
+        self.ranker = check_ranker(ranker)
         self.grid = chosen["grid"]
         self.shape = grid_shape(self.grid, ranker.encoder.n_layers, ranker.encoder.n_heads)
         self.metric = chosen["metric"]

@@ -106,8 +106,7 @@ class Kernel:
             k, v = F.linear(hidden, weight[d_model:], bias[d_model:]).view(heads).unbind(2)
         q, k, v = (x.transpose(1, 2) for x in (q, k, v))
         z = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask)
-        part = self.parts[layer]
-        return F.linear(z.transpose(1, 2).reshape(rows, -1, d_model), part.attn_out.weight, part.attn_out.bias)
+        return cast(Tensor, self.parts[layer].attn_out(z.transpose(1, 2).reshape(rows, -1, d_model)))
 
     def _above_changes(self, layer: int, base: Tensor, changes: Sequence[Change]) -> Tensor:
         """Run the layer's norm and MLP on ``base`` (its resid_mid) with each change added."""

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mechviz.errors import InputError, InputTypeError, shown
+from mechviz.errors import InputError, shown
 from mechviz.patching.runs import Run, record
-from mechviz.rankers.ranker import Ranker, check_own_tokens, rows_within, too_long
+from mechviz.rankers.ranker import Ranker, check_own_tokens, check_ranker, rows_within, too_long
 from mechviz.results import DIRECTIONS, Direction, Pair
 from mechviz.text import Alignment, FillerLike, Tokens, align, bind_filler
 from mechviz.text.checks import check_text
@@ -56,7 +56,7 @@ def make_pair(
     NonFiniteError
         NaN or inf in the activations.
     """
-    return record_pair(ranker, query, doc, perturb, direction, filler, truncate)[0]
+    return record_pair(check_ranker(ranker), query, doc, perturb, direction, filler, truncate, gradient=False)[0]
 
 
 def record_pair(
@@ -64,16 +64,14 @@ def record_pair(
     query: str,
     doc: str,
     perturb: object,
-    direction: Direction = "perturbed->original",
-    filler: FillerLike = "a",
-    truncate: bool = False,
-    gradient: bool = False,
+    direction: Direction,
+    filler: FillerLike,
+    truncate: bool,
+    gradient: bool,
 ) -> tuple[Pair, Run, Run]:
     """Make a pair and keep its base run (with gradient if asked for) and its source run."""
     if direction not in DIRECTIONS:
         raise InputError(f"direction={shown(direction)}; it is one of {', '.join(map(repr, DIRECTIONS))}")
-    if not isinstance(ranker, Ranker):
-        raise InputTypeError(f"the ranker must be one that mv.load, mv.Dot or mv.Cat opened, not {shown(ranker)}")
     ranker.encoder.refuse_open_hooks()
     ranker.encoder.refuse_hooks_around_layers()
     query, doc = check_text("query", query), check_text("doc", doc)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mechviz.rankers.encoder import Hook
 from mechviz.rankers.ranker import Inputs, Ranker, Readout
 from mechviz.text import Tokens
 
@@ -69,8 +70,7 @@ def record(ranker: Ranker, inputs: Inputs, stack: str, readout: Readout, gradien
         # From here on the graph does not depend on whether the caller has frozen the weights.
         return value.detach().requires_grad_()
 
-    names = encoder.names(["resid_pre", "attn_out", "z"])
-    hooks: list[Any] = [(lambda name: name in names, keep)]
+    hooks: list[Hook] = [(site, keep) for site in ("resid_pre", "attn_out", "z")]
     if gradient:
         hooks.append(("hook_embed", start_graph))
     calls: list[Call] = []

@@ -298,6 +298,18 @@ def check_own_tokens(inputs: Inputs) -> None:
             raise InputError(f"the {side} has no token of its own under this tokenizer (only spaces or characters that it drops)")
 
 
+def check_ranker(ranker: object) -> Ranker:
+    """Return a ranker; a name or a model is none yet.
+
+    Raises
+    ------
+    InputTypeError
+    """
+    if not isinstance(ranker, Ranker):
+        raise InputTypeError(f"the ranker must be one that mv.load, mv.Dot or mv.Cat opened, not {shown(ranker)}")
+    return ranker
+
+
 def check_docs(docs: object) -> list[str]:
     """Return a list of documents as a list; None is an empty one.
 

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from mechviz.errors import InputError
 
-KINDS = ("equal", "replace", "insert", "delete")
-
 _DIAGONAL, _INSERT, _DELETE = 0, 1, 2
 
 
@@ -27,7 +25,8 @@ class Alignment:
     original, perturbed : int64 arrays, dims (row)
         Index of the token in each text, -1 where the text has none.
     kinds : tuple of str, length row
-        One of `KINDS`, named from original to perturbed: ``insert`` is a token that only the perturbed text has.
+        ``equal``, ``replace``, ``insert`` or ``delete``, named from original to perturbed: ``insert`` is a token that
+        only the perturbed text has.
     """
 
     original: NDArray[np.int64]

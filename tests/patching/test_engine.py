@@ -121,6 +121,10 @@ def test_what_is_no_list_of_documents_is_refused(dot, docs):
 def test_what_is_no_ranker_is_refused(ranker):
     with pytest.raises(InputTypeError, match=r"the ranker must be one that mv\.load"):
         mv.make_pair(ranker, QUERY, DOC, CHANGE)
+    with pytest.raises(InputTypeError, match=r"the ranker must be one that mv\.load"):
+        mv.patch(ranker, QUERY, DOC, CHANGE)
+    with pytest.raises(InputTypeError, match=r"the ranker must be one that mv\.load"):
+        mv.show_patching(ranker, QUERY, DOC, CHANGE)
 
 
 def test_functions_of_the_callers_that_raise_are_named(dot):
