@@ -15,7 +15,11 @@ __version__ = "0.1.0"
 # Public name -> module; loaded on first use, so that importing mechviz does not import torch.
 _WHERE = {
     "Cat": "mechviz.rankers",
+    "ColBERT": "mechviz.rankers",
     "Dot": "mechviz.rankers",
+    "Generative": "mechviz.rankers",
+    "MonoT5": "mechviz.rankers",
+    "Splade": "mechviz.rankers",
     "load": "mechviz.rankers",
     "make_pair": "mechviz.patching",
     "patch": "mechviz.patching",
@@ -43,7 +47,11 @@ if TYPE_CHECKING:
     from mechviz.patching import make_pair as make_pair
     from mechviz.patching import patch as patch
     from mechviz.rankers import Cat as Cat
+    from mechviz.rankers import ColBERT as ColBERT
     from mechviz.rankers import Dot as Dot
+    from mechviz.rankers import Generative as Generative
+    from mechviz.rankers import MonoT5 as MonoT5
+    from mechviz.rankers import Splade as Splade
     from mechviz.rankers import load as load
     from mechviz.results import Pair as Pair
     from mechviz.results import PatchResult as PatchResult

@@ -56,6 +56,8 @@ class Pair:
         Scores of the two runs that are patched, with fillers.
     truncated : str
         What was cut, in words; empty if nothing.
+    reads_equal : bool
+        Whether the score reads the same positions of both runs (ColBERT leaves out the tokens of its skip list).
     """
 
     query: str
@@ -74,6 +76,7 @@ class Pair:
     base_score: float
     source_score: float
     truncated: str = ""
+    reads_equal: bool = True
 
     def __post_init__(self) -> None:
         if self.direction not in DIRECTIONS:
@@ -157,6 +160,9 @@ class PatchResult:
     pair : Pair
     grid : str
         Name of the grid (``heads``).
+    stack : str
+        Whose activations were patched (``encoder``, ``decoder``, ``cross``, ``query``, ``doc``); that of the changed text
+        if empty.
     method : ``"exact"`` or ``"attribution"``
         Interventions, or their gradient approximation.
     metric : str
@@ -183,6 +189,7 @@ class PatchResult:
     attribution: xr.DataArray | None = None
     competitors: NDArray[np.float32] = field(default_factory=lambda: np.empty((2, 0), dtype=np.float32))
     provenance: Mapping[str, str] = field(default_factory=dict)
+    stack: str = ""
 
     def __post_init__(self) -> None:
         if self.effects.dims != self.patched.dims or self.effects.shape != self.patched.shape:
@@ -193,6 +200,7 @@ class PatchResult:
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, _frozen(array))
+        object.__setattr__(self, "stack", self.stack or self.pair.stack)
         competitors = np.array(self.competitors, dtype=np.float32)
         if competitors.ndim != 2 or len(competitors) != 2:
             raise InputError(f"competitors must have dims (2, doc), one row for each text, not shape {competitors.shape}")
@@ -242,6 +250,7 @@ class PatchResult:
         words = {
             "format": _FORMAT,
             "grid": self.grid,
+            "stack": self.stack,
             "method": self.method,
             "metric": self.metric,
             "pair": self.pair.to_dict(),
@@ -280,6 +289,7 @@ class PatchResult:
             return cls(
                 pair=Pair.from_dict(words["pair"]),
                 grid=words["grid"],
+                stack=words.get("stack", ""),
                 method=words["method"],
                 metric=words["metric"],
                 effects=dataset["effects"],

@@ -46,13 +46,15 @@ def show_patching(
         Source -> base: activations of the source run are patched into the base run.
     metric : ``"effect"`` (default), ``"raw"``, ``"robust"`` or a function of (patched, base, source)
         What the grid shows; see `mechviz.patch`.
-    filler : str or callable, default ``"a"``
+    filler : str or callable, default ``"a"`` (``"the"`` where that is no single token, as under T5's tokenizer)
         What stands where one text has a token and the other none: a word that is one token, ``"[MASK]"``,
         ``"[PAD]"`` (masked out), or a function of the missing token strings that returns as many.
     truncate : bool, default False
         Cut both texts alike where they are too long, instead of raising.
     docs : sequence of str, optional
         Competing documents that ranks are counted among; the document itself, if it is there, is left out.
+    stack : str, default that of the changed text
+        Whose heads: ``encoder``, ``decoder`` or ``cross`` of MonoT5; every other ranker has one that can move.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def show_patching(
     view = PatchingView(session.result("attribution", preview), session.pattern, theme)
     if wait is None:
         wait = os.environ.get("MECHVIZ_WAIT") == "1" or not has_kernel()
-    view.follow(_steps(session, preview), preview.size, wait, ranker.encoder.refuse_open_hooks)
+    view.follow(_steps(session, preview), preview.size, wait, ranker.refuse_open_hooks)
     return view
 
 

@@ -28,6 +28,10 @@ EDGE_CAP = 4000
 #: Heads whose attention is computed together.
 _BLOCK = 16
 
+#: Stacks whose queries are not positions of the text where an encoder read it, and what that one position is called.
+_DECODERS = ("decoder", "cross")
+_STEP = "decoder, first step"
+
 #: Values of the ``state`` buffer.
 EMPTY, PREVIEW, EXACT = 0, 1, 2
 
@@ -179,12 +183,18 @@ def pack_spec(result: PatchResult, heads: list[HeadEdges]) -> dict[str, Any]:
             "name": result.grid,
             "dims": list(result.effects.dims),
             "shape": list(result.effects.shape),
-            "stack": pair.stack,
+            "stack": result.stack,
             "metric": result.metric,
         },
         "tokens": {"base": _tokens(pair.base), "source": _tokens(pair.source)},
         "alignment": list(pair.alignment.kinds),
-        "attention": {"label": attention_label(pair.stack), "heads": [head.entry for head in heads]},
+        "attention": {
+            "label": attention_label(result),
+            "heads": [head.entry for head in heads],
+            # Where attention does not run from position to position of the text: what its ends are called.
+            "query_labels": [_STEP] if result.stack in _DECODERS and pair.stack == "encoder" else None,
+            "key_labels": [_STEP] if result.stack == "decoder" and pair.stack == "encoder" else None,
+        },
         "buffers": describe(arrays),
         "provenance": provenance,
     }
@@ -210,6 +220,14 @@ def banners(result: PatchResult) -> list[dict[str, str]]:
     if not pair.masks_equal:
         found.append(
             {"level": "info", "text": "The filler is masked out: attention differs between the runs by more than the texts."}
+        )
+    if not pair.reads_equal:
+        found.append(
+            {
+                "level": "info",
+                "text": "The score reads other positions of one run than of the other (a skip list of tokens): patching "
+                "everything would not give the source score exactly.",
+            }
         )
     if pair.truncated:
         found.append({"level": "info", "text": f"Truncated: {pair.truncated}."})
@@ -256,11 +274,18 @@ def ranks(result: PatchResult) -> dict[str, Any] | None:
     }
 
 
-def attention_label(stack: str) -> str:
+def attention_label(result: PatchResult) -> str:
     """Say whose attention the lines are."""
+    stack, text = result.stack, result.pair.stack
     if stack in ("doc", "query"):
         tower = "document" if stack == "doc" else "query"
         return f"Attention within the {tower} tower: this ranker reads query and document apart"
+    if stack == "cross":
+        return "Attention of the decoder's first step to the text that the encoder read"
+    if stack == "decoder" and text == "encoder":
+        return "The decoder's self-attention at its first step, which sees one position only"
+    if stack == "decoder":
+        return "Self-attention over query and document together; a token sees only those before it"
     return "Self-attention over query and document together"
 
 

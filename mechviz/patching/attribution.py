@@ -26,7 +26,7 @@ def attribute_heads(base: Run, source: Run) -> NDArray[np.float32]:
     """
     assert base.z_gradient is not None, "the base run was recorded without gradient"
     moved = [
-        (gradient * (to - at)).sum((0, 1, 3)).float().cpu().numpy()
+        (gradient.float() * (to.float() - at.float())).sum((0, 1, 3)).cpu().numpy()
         for gradient, at, to in zip(base.z_gradient, base.z, source.z, strict=True)
     ]
     return (base.score + np.stack(moved)).astype(np.float32)

@@ -13,17 +13,16 @@ ROW_BUDGET = 512 * 2**20
 CPU_POSITIONS = 1536
 
 
-def grid_shape(grid: str, n_layers: int, n_heads: int) -> dict[str, int]:
-    """Return the named sizes of a grid.
+def check_grid(grid: str) -> None:
+    """Refuse a grid that does not exist.
 
     Raises
     ------
     InputError
-        An unknown grid; lists those that there are.
+        Lists those that there are.
     """
-    if grid != "heads":
+    if grid not in GRIDS:
         raise InputError(f"grid={grid!r}; mechviz has {', '.join(map(repr, GRIDS))}")
-    return {"layer": n_layers, "head": n_heads}
 
 
 def rows_per_batch(positions: int, d_model: int, d_mlp: int, cpu: bool, budget: int = ROW_BUDGET) -> int:

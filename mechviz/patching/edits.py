@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mechviz.errors import InputError
 from mechviz.patching.cells import even_rows
-from mechviz.patching.kernel import Change, Kernel
+from mechviz.patching.kernel import Change, Upper, run_layers, upper
 from mechviz.patching.runs import Run
 from mechviz.rankers.ranker import Ranker
 
@@ -41,11 +41,6 @@ class Edit:
     value: Tensor | Callable[[Tensor], Tensor]
     heads: Sequence[int] | None = None
     positions: Sequence[int] | None = None
-
-    @property
-    def layer(self) -> int:
-        """The layer that the hook lies in, -1 for the embedding."""
-        return int(self.hook.split(".")[1]) if self.hook.startswith("blocks.") else -1
 
     def apply(self, activation: Tensor) -> Tensor:
         """Return the edited activation of one row."""
@@ -99,42 +94,36 @@ def run_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) ->
     tuple
         Indices of some cells, and their scores, float32, dims (cell); the topmost layers first.
     """
-    encoder = ranker.encoder
+    tower, part = ranker.towers[run.stack], ranker.stack(run.stack)
     for edit in (edit for cell in cells for edit in cell):
-        encoder.names(edit.hook)
-    with encoder.lock:  # or another thread's taps would look like hooks of the caller's
-        fits = Kernel.fits(encoder)
+        tower.names(edit.hook)
+    with tower.lock:  # or another thread's taps would look like hooks of the caller's
+        fast = upper(ranker, run)
     groups: dict[tuple[int, bool], list[int]] = {}
     for index, cell in enumerate(cells):
-        layer = min((edit.layer for edit in cell), default=0)
-        groups.setdefault((layer, fits and _z_of_one_layer(cell)), []).append(index)
-    mask = torch.as_tensor(run.tokens.mask.copy(), device=encoder.device)[None]
-    kernel = Kernel(encoder, mask, run.readout.position) if any(fast for _, fast in groups) else None
-    for (layer, fast), members in sorted(groups.items(), reverse=True):
+        layer = min((tower.layer_of(edit.hook, part) for edit in cell), default=0)
+        z_only = fast is not None and bool(cell) and all(edit.hook == part.hook(layer, "z") for edit in cell)
+        groups.setdefault((layer, z_only), []).append(index)
+    for (layer, z_only), members in sorted(groups.items(), reverse=True):
         done = 0
         while done < len(members):
             chosen = members[done : done + even_rows(len(members) - done, max_rows)]
             rows = [cells[index] for index in chosen]
             try:
                 # The lock keeps another thread's hooks out of the modules that a batch runs through.
-                with encoder.lock, torch.no_grad():
-                    hidden = _z_rows(kernel, run, layer, rows) if fast and kernel else _any_rows(ranker, run, layer, rows)
-                    scores = run.readout(hidden, mask).cpu().numpy()
+                with tower.lock, torch.no_grad():
+                    scores = _z_rows(fast, run, layer, rows) if z_only and fast else _any_rows(ranker, run, layer, rows)
             except Exception as error:
                 if not _out_of_memory(error) or len(chosen) == 1:
                     raise
                 max_rows = len(chosen) // 2
                 continue
             done += len(chosen)
-            yield chosen, scores
+            yield chosen, scores.cpu().numpy()
 
 
-def _z_of_one_layer(cell: Cell) -> bool:
-    return bool(cell) and all(edit.hook == f"blocks.{cell[0].layer}.attn.hook_z" for edit in cell)
-
-
-def _z_rows(kernel: Kernel, run: Run, layer: int, cells: Sequence[Cell]) -> Tensor:
-    """Run what is above z of one layer, each cell's edits applied to it."""
+def _z_rows(fast: Upper, run: Run, layer: int, cells: Sequence[Cell]) -> Tensor:
+    """Score what is above z of one layer, each cell's edits applied to it."""
     z = run.z[layer][0]
     changes = []
     for cell in cells:
@@ -143,11 +132,11 @@ def _z_rows(kernel: Kernel, run: Run, layer: int, cells: Sequence[Cell]) -> Tens
             new = edit.apply(new)
         heads = sorted({head for edit in cell for head in (range(z.shape[1]) if edit.heads is None else edit.heads)})
         changes.append(Change(heads, (new[:, heads] - z[:, heads]).flatten(1)))
-    return kernel.finish(layer, run.resid_pre[layer], run.attn_out[layer], changes)
+    return run.readout(fast.finish(layer, changes), run.reads)
 
 
 def _any_rows(ranker: Ranker, run: Run, layer: int, cells: Sequence[Cell]) -> Tensor:
-    """Run the model's own layers from ``layer`` up with every cell's edits hooked in, one cell a row."""
+    """Score the model's own layers from ``layer`` up with every cell's edits hooked in, one cell a row."""
     rows_of: dict[str, list[tuple[int, Edit]]] = {}
     for row, cell in enumerate(cells):
         for edit in cell:
@@ -159,16 +148,16 @@ def _any_rows(ranker: Ranker, run: Run, layer: int, cells: Sequence[Cell]) -> Te
             activation[row] = edit.apply(activation[row])
         return activation
 
-    encoder = ranker.encoder
-    with encoder.hooks([(name, edit_rows) for name in rows_of]):
+    part = ranker.stack(run.stack)
+    with ranker.towers[run.stack].hooks([(name, edit_rows) for name in rows_of]):
         if layer < 0:
-            return ranker.encode([run.tokens] * len(cells))[0]
-        with encoder.running():
-            hidden = run.resid_pre[layer].expand(len(cells), -1, -1)
-            for block, (args, kwargs) in zip(encoder.layers[layer:], run.calls[layer:], strict=True):
-                output = block(hidden, *args, **kwargs)
-                hidden = output[0] if isinstance(output, tuple) else output
-    return hidden
+            return run.readout(*ranker.encode([run.inputs] * len(cells), run.stack))
+        with ranker.running(run.stack):
+            if layer == part.n_layers:
+                hidden = run.hidden.expand(len(cells), -1, -1)
+            else:
+                hidden = run_layers(part, run, layer, run.resid_pre[layer].expand(len(cells), -1, -1))
+            return run.readout(hidden, run.reads)
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 import mechviz
 from mechviz.errors import InputError, InputTypeError, NonFiniteError
 from mechviz.patching.attribution import attribute_heads
-from mechviz.patching.cells import grid_shape, rows_per_batch
+from mechviz.patching.cells import check_grid, rows_per_batch
 from mechviz.patching.edits import Edit, run_cells
 from mechviz.patching.metrics import Metric, find_metric, measure
-from mechviz.patching.pairs import record_pair
-from mechviz.rankers.ranker import Ranker, check_docs, check_ranker
+from mechviz.patching.pairs import PairSettings, record_pair
+from mechviz.rankers.checks import check_docs
+from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.results import DIRECTIONS, Direction, PatchResult
 from mechviz.text import FillerLike
 
@@ -37,24 +38,29 @@ class Settings(TypedDict, total=False):
     direction : ``"perturbed->original"`` (default) or ``"original->perturbed"``
         Source -> base: activations of the source run are patched into the base run.
     metric : ``"effect"`` (default), ``"raw"``, ``"robust"`` or a function of (patched, base, source)
-    filler : str or callable, default ``"a"``
+    filler : str or callable, default ``"a"`` (``"the"`` where that is no single token, as under T5's tokenizer)
         What stands where one text has a token and the other none: a word that is one token, ``"[MASK]"``, ``"[PAD]"``
         (masked out), or a function of the missing token strings.
     truncate : bool, default False
         Cut both texts alike where they are too long, instead of raising.
     docs : sequence of str
         Competing documents, for ranks; the document itself, if it is there, is left out.
+    stack : str, default that of the changed text
+        Whose heads: ``encoder``, ``decoder`` or ``cross`` of MonoT5; every other ranker has one that can move.
     """
 
     grid: str
     direction: Direction
     metric: str | Metric
-    filler: FillerLike
+    filler: FillerLike | None
     truncate: bool
     docs: Sequence[str] | None
+    stack: str | None
 
 
-_DEFAULTS = Settings(grid="heads", direction=DIRECTIONS[0], metric="effect", filler="a", truncate=False, docs=None)
+_DEFAULTS = Settings(
+    grid="heads", direction=DIRECTIONS[0], metric="effect", filler=None, truncate=False, docs=None, stack=None
+)
 
 
 class Session:
@@ -83,12 +89,13 @@ class Session:
         chosen: Settings = {**_DEFAULTS, **settings}
         self.ranker = check_ranker(ranker)
         self.grid = chosen["grid"]
-        self.shape = grid_shape(self.grid, ranker.encoder.n_layers, ranker.encoder.n_heads)
+        check_grid(self.grid)
         self.metric = chosen["metric"]
         find_metric(self.metric)
-        self.pair, self.base, self.source = record_pair(
-            ranker, query, doc, perturb, chosen["direction"], chosen["filler"], chosen["truncate"], gradient
-        )
+        how = PairSettings(chosen["direction"], chosen["filler"], chosen["truncate"], chosen["stack"])
+        self.pair, self.base, self.source = record_pair(ranker, query, doc, perturb, how, gradient)
+        self.stack = ranker.stack(self.base.stack)
+        self.shape = {"layer": self.stack.n_layers, "head": self.stack.n_heads}
         self.competitors = self._score_competitors(check_docs(chosen["docs"]), chosen["truncate"])
 
     def _score_competitors(self, docs: list[str], truncate: bool) -> NDArray[np.float32]:
@@ -122,12 +129,12 @@ class Session:
         """
         heads = self.shape["head"]
         cells = [
-            [Edit(f"blocks.{layer}.attn.hook_z", z[0], heads=(head,))]
+            [Edit(self.stack.hook(layer, "z"), z[0], heads=(head,))]
             for layer, z in enumerate(self.source.z)
             for head in range(heads)
         ]
-        config, cpu = self.ranker.model.config, self.ranker.encoder.device.type == "cpu"
-        rows = rows_per_batch(len(self.pair.base), config.hidden_size, config.intermediate_size, cpu)
+        cpu = self.base.hidden.device.type == "cpu"
+        rows = rows_per_batch(self.base.hidden.shape[1], self.stack.d_model, self.stack.d_mlp, cpu)
         for chosen, scores in run_cells(self.ranker, self.base, cells, rows):
             bad = np.flatnonzero(~np.isfinite(scores))
             if len(bad):
@@ -140,12 +147,11 @@ class Session:
         if not 0 <= layer < self.shape["layer"]:
             raise InputError(f"layer {layer} does not exist; there are 0 to {self.shape['layer'] - 1}")
         kept: list[torch.Tensor] = []
-        encoder = self.ranker.encoder
-        name = f"blocks.{layer}.attn.hook_pattern"
-        with torch.no_grad(), encoder.hooks([(name, lambda pattern, hook: kept.append(pattern))]), encoder.running():
+        tower, stack, name = self.ranker.towers[self.base.stack], self.base.stack, self.stack.hook(layer, "pattern")
+        with torch.no_grad(), tower.hooks([(name, lambda pattern, hook: kept.append(pattern))]), self.ranker.running(stack):
             for run in (self.base, self.source):
                 args, kwargs = run.calls[layer]
-                encoder.layers[layer](run.resid_pre[layer], *args, **kwargs)
+                self.stack.layers[layer](run.resid_pre[layer], *args, **kwargs)
         return torch.cat(kept).float().cpu().numpy()
 
     def result(self, method: str, patched: NDArray[np.float32], attribution: NDArray[np.float32] | None = None) -> PatchResult:
@@ -153,6 +159,7 @@ class Session:
         return PatchResult(
             pair=self.pair,
             grid=self.grid,
+            stack=self.base.stack,
             method=method,
             metric=find_metric(self.metric)[0],
             effects=self._named(measure(self.pair, self.metric, patched)),
@@ -176,11 +183,12 @@ class Session:
             "weights_sha256": self.ranker.weight_hash(),
             "texts_sha256": hashlib.sha256(texts.encode()).hexdigest()[:16],
             "grid": self.grid,
+            "stack": self.base.stack,
             "metric": find_metric(self.metric)[0],
             "direction": pair.direction,
             "filler": pair.filler,
             "dtype": str(self.ranker.model.dtype).removeprefix("torch."),
-            "device": str(self.ranker.encoder.device),
+            "device": str(self.ranker.model.device),
             "mechviz": mechviz.__version__,
             **_versions(),
         }
@@ -211,13 +219,15 @@ def patch(
     metric : str or callable, default ``"effect"``
         ``effect`` = (patched - base) / (source - base); ``raw`` = patched - base; ``robust`` = raw over
         sqrt(1 + (source - base)^2) (Polyakov et al. 2025); or a function of (patched, base, source).
-    filler : str or callable, default ``"a"``
+    filler : str or callable, default ``"a"`` (``"the"`` where that is no single token, as under T5's tokenizer)
         What stands where one text has a token and the other none: a word that is one token, ``"[MASK]"``,
         ``"[PAD]"`` (masked out), or a function of the missing token strings that returns as many.
     truncate : bool, default False
         Cut both texts alike where they are too long, instead of raising; competitors are cut at the limit too.
     docs : sequence of str, optional
         Competing documents, for ranks; the document itself, if it is there, is left out.
+    stack : str, default that of the changed text
+        Whose heads: ``encoder``, ``decoder`` or ``cross`` of MonoT5; every other ranker has one that can move.
 
     Returns
     -------

@@ -1,22 +1,28 @@
-"""The layers of an encoder as the engine runs them: the same formulas with fewer, larger matrix products.
+"""The layers above a patched attention, as the engine runs them.
 
-`transformers` projects q, k and v by three products and allocates every sum anew. Here they are one product, sums are
-made in place, and the first matrix of the patched layer's MLP uses that the rows differ by one head only. Equality with
-the model's own layers is a test, for every family.
+Attention of the patched layer is not computed again: its output is linear in z. `Upper` adds the change to the residual
+stream, runs that layer's MLP and then the model's own layers. `Fused` computes plain post-norm layers by the same formulas
+with fewer, larger matrix products: q, k and v are one product, sums are made in place, and the first matrix of the patched
+layer's MLP uses that the rows differ by one head only. Equality with the model's own layers is a test, for every family.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from functools import cached_property
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.activations import GELUActivation
+from transformers.pytorch_utils import Conv1D
 
-from mechviz.rankers.encoder import Encoder, changed_by_caller
+from mechviz.patching.runs import Run
+from mechviz.rankers.guards import changed_by_caller
+from mechviz.rankers.hooked import Stack
+from mechviz.rankers.ranker import Ranker
 
 
 @dataclass(frozen=True)
@@ -27,63 +33,134 @@ class Change:
     z: Tensor
 
 
-class Kernel:
-    """The upper part of an encoder, from the attention output of one layer to the last hidden state.
+def upper(ranker: Ranker, run: Run) -> Upper | None:
+    """Return what runs the layers above a patched z, None where only the model's own layers are right.
+
+    That is where something of the caller's is in the layers (a hook, an adapter, a quantised projection), and where
+    more than the MLP follows the attention in its layer.
+    """
+    part = ranker.stack(run.stack)
+    if any(changed_by_caller(module) for layer in part.layers for module in layer.modules()):
+        return None
+    if part.attention is not part.blocks.attentions[-1]:
+        return None
+    if any(type(part.module(layer, part.attention.out)) not in (nn.Linear, Conv1D) for layer in range(part.n_layers)):
+        return None
+    return Fused(ranker, run) if Fused.fits(part) else Upper(ranker, run)
+
+
+class Upper:
+    """The upper part of a stack, from the attention of one layer to the last hidden state.
 
     Parameters
     ----------
-    encoder : Encoder
-    mask : Tensor
-        Boolean, dims (1, key_pos), False where attention may not look.
-    position : int or None
-        The one position of the last layer that is read afterwards: only it is computed there.
+    ranker : Ranker
+    run : Run
+        The base run.
     """
 
-    def __init__(self, encoder: Encoder, mask: Tensor, position: int | None) -> None:
-        self.encoder = encoder
+    def __init__(self, ranker: Ranker, run: Run) -> None:
+        self.ranker, self.run = ranker, run
+        self.part = ranker.stack(run.stack)
+        self.w_o = [self.part.w_o(layer) for layer in range(self.part.n_layers)]
+
+    def finish(self, layer: int, changes: Sequence[Change]) -> Tensor:
+        """Run the rest of the stack from one layer's attention, once for each change of its z.
+
+        Parameters
+        ----------
+        layer : int
+        changes : sequence of Change, one a row
+
+        Returns
+        -------
+        Tensor, dims (row, pos, d_model)
+            The last hidden state.
+        """
+        with self.ranker.running(self.run.stack):
+            hidden = self._mlp(layer, self._changed(layer, self.run.resid_after[layer], changes))
+            return run_layers(self.part, self.run, layer + 1, hidden)
+
+    def _changed(self, layer: int, base: Tensor, changes: Sequence[Change]) -> Tensor:
+        """Return ``base`` with each change added, one a row."""
+        rows = base.repeat(len(changes), 1, 1)
+        for row, change in zip(rows, changes, strict=True):
+            row.addmm_(change.z, self.w_o[layer][change.heads].flatten(0, 1))
+        return rows
+
+    def _mlp(self, layer: int, resid: Tensor) -> Tensor:
+        part, blocks = self.part, self.part.blocks
+        norm = part.module(layer, blocks.mlp_norm)
+        middle = part.module(layer, blocks.attn_norm)(resid) if blocks.attn_norm else norm(resid)
+        out = middle
+        for path in blocks.mlp:
+            out = part.module(layer, path)(out)
+        return cast(Tensor, norm(out + middle) if blocks.attn_norm else resid + out)
+
+
+def run_layers(part: Stack, run: Run, layer: int, hidden: Tensor) -> Tensor:
+    """Run the model's own layers from ``layer`` up and the norm after them, with the arguments that they got in ``run``."""
+    for block, (args, kwargs) in zip(part.layers[layer:], run.calls[layer:], strict=True):
+        output = block(hidden, *args, **kwargs)
+        hidden = output[0] if isinstance(output, tuple) else output
+    return hidden if part.final is None else cast(Tensor, part.final(hidden))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The modules of one plain post-norm layer."""
+
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+    attn_out: nn.Linear
+    attn_norm: nn.LayerNorm
+    mlp_in: nn.Linear
+    mlp_act: nn.Module
+    mlp_out: nn.Linear
+    mlp_norm: nn.LayerNorm
+
+
+def parts_of(part: Stack, layer: int) -> Parts:
+    """Return the modules of one layer of a family that has `Fused` paths."""
+    blocks, fused = part.blocks, part.blocks.fused
+    assert fused is not None
+    paths = {"attn_out": part.attention.out, "attn_norm": blocks.attn_norm, "mlp_in": blocks.mlp_in, "mlp_out": blocks.mlp_out}
+    paths |= {"mlp_norm": blocks.mlp_norm, **{name: getattr(fused, name) for name in ("query", "key", "value", "mlp_act")}}
+    return Parts(**{name: cast(Any, part.module(layer, path)) for name, path in paths.items()})
+
+
+class Fused(Upper):
+    """`Upper` for plain post-norm layers; where the score reads one position, the last layer computes only that."""
+
+    def __init__(self, ranker: Ranker, run: Run) -> None:
+        super().__init__(ranker, run)
+        mask = torch.as_tensor(run.tokens.mask.copy(), device=run.hidden.device)[None]
         self.mask = None if bool(mask.all()) else mask[:, None, None, :]
-        self.position = position
-        self.parts = [encoder.parts(layer) for layer in range(encoder.n_layers)]
-        self.w_o = [encoder.w_o(layer) for layer in range(encoder.n_layers)]
-        self.weights = [torch.cat([p.query.weight, p.key.weight, p.value.weight]) for p in self.parts]
-        self.biases = [torch.cat([p.query.bias, p.key.bias, p.value.bias]) for p in self.parts]
+        self.position = run.readout.position
+        self.parts = [parts_of(self.part, layer) for layer in range(self.part.n_layers)]
 
     @staticmethod
-    def fits(encoder: Encoder) -> bool:
-        """Return whether all layers are plain: nothing of the caller's in them, no adapter, no quantised projection."""
-        if any(changed_by_caller(module) for layer in encoder.layers for module in layer.modules()):
+    def fits(part: Stack) -> bool:
+        """Return whether all layers are plain: no adapter, no quantised projection."""
+        if part.blocks.fused is None:
             return False
-        for layer in range(encoder.n_layers):
-            part = encoder.parts(layer)
-            linears = (part.query, part.key, part.value, part.attn_out, part.mlp_in, part.mlp_out)
-            norms = (part.attn_norm, part.mlp_norm)
+        for layer in range(part.n_layers):
+            modules = parts_of(part, layer)
+            linears = (modules.query, modules.key, modules.value, modules.attn_out, modules.mlp_in, modules.mlp_out)
+            norms = (modules.attn_norm, modules.mlp_norm)
             if any(type(linear) is not nn.Linear or linear.bias is None for linear in linears):
                 return False
             if any(type(norm) is not nn.LayerNorm or norm.weight is None or norm.bias is None for norm in norms):
                 return False
         return True
 
-    def finish(self, layer: int, resid_pre: Tensor, attn_out: Tensor, changes: Sequence[Change]) -> Tensor:
-        """Run the rest of the model from one layer's attention, once for each change of its z.
-
-        Attention of that layer is not computed again: its output is linear in z.
-
-        Parameters
-        ----------
-        layer : int
-        resid_pre, attn_out : Tensor, dims (1, pos, d_model)
-            Of the base run.
-        changes : sequence of Change, one a row
-
-        Returns
-        -------
-        Tensor, dims (row, pos, d_model)
-            The last hidden state; one position only where `position` is set.
-        """
-        base = self._read(layer, resid_pre + attn_out)
+    def finish(self, layer: int, changes: Sequence[Change]) -> Tensor:
+        """Run the rest of the stack as `Upper.finish` does; one position only where `position` is set."""
+        base = self._read(layer, self.run.resid_after[layer])
         changes = [Change(change.heads, self._read(layer, change.z[None])[0]) for change in changes]
         hidden = self._above_changes(layer, base, changes)
-        for above in range(layer + 1, self.encoder.n_layers):
+        for above in range(layer + 1, self.part.n_layers):
             resid_mid = self._attention(above, hidden).add_(self._read(above, hidden))
             middle = self.parts[above].attn_norm(resid_mid)
             hidden = self._above_mlp_in(above, middle, self.parts[above].mlp_in(middle))
@@ -91,14 +168,20 @@ class Kernel:
 
     def _read(self, layer: int, x: Tensor) -> Tensor:
         """Keep only the position that is read, in the last layer."""
-        if self.position is None or layer < self.encoder.n_layers - 1 or x.shape[1] == 1:
+        if self.position is None or layer < self.part.n_layers - 1 or x.shape[1] == 1:
             return x
         return x[:, self.position : self.position + 1]
 
+    @cached_property
+    def _projections(self) -> list[tuple[Tensor, Tensor]]:
+        """Weight and bias of q, k and v together, one a layer."""
+        linears = [(p.query, p.key, p.value) for p in self.parts]
+        return [(torch.cat([x.weight for x in qkv]), torch.cat([x.bias for x in qkv])) for qkv in linears]
+
     def _attention(self, layer: int, hidden: Tensor) -> Tensor:
         rows, positions, d_model = hidden.shape
-        heads = (rows, positions, -1, self.encoder.n_heads, self.encoder.d_head)
-        weight, bias = self.weights[layer], self.biases[layer]
+        heads = (rows, positions, -1, self.part.n_heads, self.part.d_head)
+        weight, bias = self._projections[layer]
         if self._read(layer, hidden) is hidden:
             q, k, v = F.linear(hidden, weight, bias).view(heads).unbind(2)
         else:
@@ -112,9 +195,7 @@ class Kernel:
         """Run the layer's norm and MLP on ``base`` (its resid_mid) with each change added."""
         part = self.parts[layer]
         w_o = [self.w_o[layer][change.heads].flatten(0, 1) for change in changes]
-        resid_mid = base.repeat(len(changes), 1, 1)
-        for row, change, out in zip(resid_mid, changes, w_o, strict=True):
-            row.addmm_(change.z, out)
+        resid_mid = self._changed(layer, base, changes)
         norm = part.attn_norm
         middle, _, rstd = torch.native_layer_norm(resid_mid, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
         if not _low_rank_pays(base.shape[1], base.shape[2], max(len(out) for out in w_o), len(changes)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from mechviz.errors import InputError, shown
 from mechviz.patching.runs import Run, record
-from mechviz.rankers.ranker import Ranker, check_own_tokens, check_ranker, rows_within, too_long
+from mechviz.rankers.checks import check_own_tokens, rows_within, too_long
+from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.results import DIRECTIONS, Direction, Pair
 from mechviz.text import Alignment, FillerLike, Tokens, align, bind_filler
 from mechviz.text.checks import check_text
@@ -19,13 +21,23 @@ from mechviz.text.perturb import as_perturbation
 from mechviz.text.tokens import spread
 
 
+@dataclass(frozen=True)
+class PairSettings:
+    """How two texts become two runs: see `make_pair`; ``stack`` is the one to record, that of the changed text by default."""
+
+    direction: Direction = DIRECTIONS[0]
+    filler: FillerLike | None = None
+    truncate: bool = False
+    stack: str | None = None
+
+
 def make_pair(
     ranker: Ranker,
     query: str,
     doc: str,
     perturb: object,
-    direction: Direction = "perturbed->original",
-    filler: FillerLike = "a",
+    direction: Direction = DIRECTIONS[0],
+    filler: FillerLike | None = None,
     truncate: bool = False,
 ) -> Pair:
     """Perturb a text, align it with the original and score both.
@@ -38,7 +50,7 @@ def make_pair(
         ``doc -> doc``, ``(doc, query) -> doc``, the perturbed text itself, or `perturb.on_query` of a function.
     direction : ``"perturbed->original"`` or ``"original->perturbed"``
         From which run activations are taken, and into which they are patched.
-    filler : str or callable
+    filler : str or callable, default ``"a"`` (``"the"`` where that is no single token, as under T5's tokenizer)
         What stands in a gap: a word that is one token, ``"[MASK]"``, ``"[PAD]"`` (masked out), or a function.
     truncate : bool
         Cut both texts alike where they are too long, instead of raising.
@@ -56,59 +68,58 @@ def make_pair(
     NonFiniteError
         NaN or inf in the activations.
     """
-    return record_pair(check_ranker(ranker), query, doc, perturb, direction, filler, truncate, gradient=False)[0]
+    settings = PairSettings(direction, filler, truncate)
+    return record_pair(check_ranker(ranker), query, doc, perturb, settings, gradient=False)[0]
 
 
 def record_pair(
-    ranker: Ranker,
-    query: str,
-    doc: str,
-    perturb: object,
-    direction: Direction,
-    filler: FillerLike,
-    truncate: bool,
-    gradient: bool,
+    ranker: Ranker, query: str, doc: str, perturb: object, settings: PairSettings, gradient: bool
 ) -> tuple[Pair, Run, Run]:
     """Make a pair and keep its base run (with gradient if asked for) and its source run."""
+    direction = settings.direction
     if direction not in DIRECTIONS:
         raise InputError(f"direction={shown(direction)}; it is one of {', '.join(map(repr, DIRECTIONS))}")
-    ranker.encoder.refuse_open_hooks()
-    ranker.encoder.refuse_hooks_around_layers()
+    ranker.refuse_open_hooks()
+    ranker.refuse_hooks_around_layers()
     query, doc = check_text("query", query), check_text("doc", doc)
     perturbation = as_perturbation(perturb)
-    bound = bind_filler(filler, ranker.tokenizer)
+    side = perturbation.side
+    text = ranker.stack_of(side)
+    stack = _stack(ranker, side, settings.stack)
+    bound = bind_filler(settings.filler, ranker.query_tokenizer if text == "query" else ranker.tokenizer)
     changed = perturbation.apply(query, doc)
-    stack = ranker.stack_of(perturbation.side)
-    original = ranker.tokenize(query, doc)
-    perturbed = ranker.tokenize(query, changed) if perturbation.side == "doc" else ranker.tokenize(changed, doc)
+    original, perturbed = ranker.tokenize_all([(query, doc), (query, changed) if side == "doc" else (changed, doc)])
     for inputs in (original, perturbed):
         check_own_tokens(inputs)
-    if np.array_equal(original[stack].ids, perturbed[stack].ids):
+    if np.array_equal(original[text].ids, perturbed[text].ids):
         raise InputError(
-            f"original and perturbed {perturbation.side} differ as texts but have the same token ids under this tokenizer "
+            f"original and perturbed {side} differ as texts but have the same token ids under this tokenizer "
             "(it drops the difference: case, accents or spaces), so nothing can be patched"
         )
-    texts, alignment, cut = _aligned(original[stack], perturbed[stack], perturbation.side, bound, ranker.max_length, truncate)
-    unchanged = {name: ranker.fit(tokens, truncate) for name, tokens in original.items() if name != stack}
+    texts, alignment, cut = _aligned(original[text], perturbed[text], side, bound, ranker.limit(text), settings.truncate)
+    texts = {name: ranker.complete(text, tokens) for name, tokens in texts.items()}
+    alignment = alignment.extended(len(texts["original"]))
+    unchanged = {name: ranker.fit(name, tokens, settings.truncate) for name, tokens in original.items() if name != text}
     for name, tokens in unchanged.items():
         if len(tokens) < len(original[name]):
             cut = f"the {name} was cut from {len(original[name])} to {len(tokens)} tokens"
+    unchanged = {name: ranker.complete(name, tokens) for name, tokens in unchanged.items()}
     base_name = direction.rpartition(">")[2]
     readout = ranker.readout(stack, unchanged)
     runs = {
-        name: record(ranker, {**unchanged, stack: tokens}, stack, readout, gradient and name == base_name)
+        name: record(ranker, {**unchanged, text: tokens}, stack, readout, gradient and name == base_name)
         for name, tokens in texts.items()
     }
     base, source = runs[base_name], runs[direction.partition("-")[0]]
-    scores = {name: _score_without_fillers(ranker, run) for name, run in runs.items()}
+    scores = {name: _score_without_fillers(ranker, run, text) for name, run in runs.items()}
     pair = Pair(
         query=query,
         doc=doc,
         changed=changed,
-        side=perturbation.side,
+        side=side,
         perturbation=perturbation.name,
         direction=direction,
-        stack=stack,
+        stack=text,
         base=base.tokens,
         source=source.tokens,
         alignment=alignment,
@@ -118,8 +129,23 @@ def record_pair(
         base_score=base.score,
         source_score=source.score,
         truncated=cut,
+        reads_equal=bool(np.array_equal(ranker.reads(text, base.tokens), ranker.reads(text, source.tokens))),
     )
     return pair, base, source
+
+
+def _stack(ranker: Ranker, side: str, chosen: str | None) -> str:
+    """Return the stack to patch: one that the changed text runs in."""
+    text = ranker.stack_of(side)
+    if chosen is None:
+        return text
+    ranker.check_stack(chosen)
+    if ranker.text_of(chosen) != text:
+        raise InputError(
+            f"stack={chosen!r}: the perturbation changes the {side}, and nothing in the stack {chosen!r} depends on it; "
+            f"leave stack out, or give {text!r}"
+        )
+    return chosen
 
 
 def _aligned(
@@ -163,10 +189,11 @@ def _fill(tokens: Tokens, index: NDArray[np.int64], other: Tokens, other_index: 
     return spread(tokens, index, ids, strings, filler.masked)
 
 
-def _score_without_fillers(ranker: Ranker, run: Run) -> float:
+def _score_without_fillers(ranker: Ranker, run: Run, text: str) -> float:
     """Return the score of the user's own text."""
-    if not run.tokens.fillers.any():
+    tokens = run.inputs[text]
+    if not tokens.fillers.any():
         return run.score
-    own = run.tokens.pick(np.flatnonzero(~run.tokens.fillers))
+    own = ranker.complete(text, tokens.pick(np.flatnonzero(~tokens.fillers)))
     with torch.no_grad():
-        return float(run.readout(*ranker.encode([own]))[0])
+        return float(run.readout(*ranker.encode([{**run.inputs, text: own}], run.stack))[0])

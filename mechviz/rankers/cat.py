@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Unpack
 
 import torch
-from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import PreTrainedModel
 from typing_extensions import override
 
-from mechviz.errors import UnsupportedModelError
-from mechviz.rankers.checkpoint import load_model, load_tokenizer, open_checkpoint
-from mechviz.rankers.encoder import supported
-from mechviz.rankers.families import Head
-from mechviz.rankers.ranker import Inputs, Ranker, Readout
-from mechviz.rankers.tokenize import tokenize
+from mechviz.errors import InputError, InputTypeError, UnsupportedModelError, shown
+from mechviz.rankers.checks import Inputs
+from mechviz.rankers.families import Family, Head
+from mechviz.rankers.heads import apply_steps
+from mechviz.rankers.opening import Options, open_model
+from mechviz.rankers.pooling import POOLINGS
+from mechviz.rankers.ranker import Ranker
+from mechviz.rankers.readout import Readout
+from mechviz.rankers.tokenize import fill_prompt, parse_prompt, tokenize
 from mechviz.text.tokens import Tokens
+
+#: Logits, dims (row, label), to scores, dims (row).
+ScoreFunction = Callable[[Tensor], Tensor]
 
 
 class Cat(Ranker):
@@ -25,81 +32,111 @@ class Cat(Ranker):
 
     Parameters
     ----------
-    name : str or PreTrainedModel
+    name : str, PreTrainedModel or CrossEncoder
         A local directory, a hub id, or a model with a classification head (then give ``tokenizer``).
-    tokenizer : PreTrainedTokenizerBase, optional
-        Default: the checkpoint's own.
-    max_length : int, optional
-        Lowers the limit on tokens.
+    score : int or callable, optional
+        Another score: the number of the label whose raw logit counts, or a function from logits, dims (row, label), to
+        scores, dims (row). Needed with three labels or more.
+    prompt : str, optional
+        How the two texts become one sequence, with the fields ``{query}`` and ``{doc}``:
+        ``"query: {query} document: {doc}"``. Default: the tokenizer's own form of a pair of texts.
+    **options
+        ``tokenizer``, ``max_length``, ``device``, ``dtype``: see `mechviz.rankers.opening.Options`.
 
     Raises
     ------
     UnsupportedModelError
-        A class without a family file, a checkpoint without a classification head, or one with three labels or more.
+        A class without a family file, a checkpoint without a classification head, or one with three labels or more
+        and no ``score``.
     MechvizError
         Weights or tokenizer are missing or do not fit.
     """
 
     kind = "Cat"
-    stacks = ("encoder",)
 
     def __init__(
-        self, name: str | PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None, max_length: int | None = None
+        self,
+        name: str | PreTrainedModel,
+        score: int | ScoreFunction | None = None,
+        prompt: str | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        if isinstance(name, PreTrainedModel):
-            model, label = name, type(name).__name__
-        else:
-            checkpoint = open_checkpoint(name)
-            label = checkpoint.label
-            if checkpoint.architecture not in checkpoint.family.heads:
-                raise UnsupportedModelError(
-                    f"{name} was saved as {checkpoint.architecture}, which has no classification head: "
-                    f"its score would be random. Cat opens {', '.join(checkpoint.family.heads)}; for an encoder use mv.Dot"
-                )
-            model = load_model(checkpoint, checkpoint.architecture)
-            tokenizer = load_tokenizer(checkpoint) if tokenizer is None else tokenizer
-        super().__init__(label, model, tokenizer, max_length)
-        heads = self.encoder.family.heads
-        if type(model).__name__ not in heads:
-            raise UnsupportedModelError(
-                f"{type(model).__name__} has no classification head; mechviz opens {', '.join(supported())}"
-            )
-        self._head = heads[type(model).__name__]
-        self.n_labels = int(model.config.num_labels or 0)
-        if self.n_labels not in (1, 2):
-            raise UnsupportedModelError(
-                f"{label} has {self.n_labels} labels, and which of them means relevance cannot be known; "
-                "Cat takes one label (its logit) or two (logit[1] - logit[0])"
-            )
+        opened = open_model(name, self.kind, _classes, options)
+        super().__init__(opened, None, options.get("max_length"))
+        self._head = self.hooked.family.heads[type(self.model).__name__]
+        self.n_labels = int(self.model.config.num_labels or 0)
+        self._score, self._said = _scorer(score, self.n_labels, self.name)
+        self.prompt = prompt
+        self._pieces = None if prompt is None else parse_prompt(prompt)
 
     @override
-    def tokenize(self, query: str, doc: str) -> dict[str, Tokens]:
-        return {"encoder": tokenize(self.tokenizer, ("query", query), ("doc", doc))}
+    def tokenize_all(self, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Tokens]]:
+        if self._pieces is None:
+            rows = [[[("query", query)], [("doc", doc)]] for query, doc in pairs]
+        else:
+            rows = [[list(fill_prompt(self._pieces, query=query, doc=doc))] for query, doc in pairs]
+        return [{self.stacks[0]: tokens} for tokens in tokenize(self.tokenizer, rows)]
 
     @override
     def stack_of(self, side: str) -> str:
-        return "encoder"
+        return self.stacks[0]
 
     @override
     def score_inputs(self, batch: Sequence[Inputs]) -> Tensor:
-        return self.readout("encoder", {})(*self.encode([inputs["encoder"] for inputs in batch]))
+        return self.readout(self.stacks[0], {})(*self.encode(batch, self.stacks[0]))
 
     @override
-    def readout(self, stack: str, others: Inputs) -> Readout:
-        return _Classify(self.model, self._head)
+    def readout(self, stack: str, inputs: Inputs) -> Readout:
+        return _Classify(self.model, self._head, self._score)
 
     @override
     def describe(self) -> str:
-        return ", score=logit" if self.n_labels == 1 else ", score=logit[1] - logit[0]"
+        return f"{'' if self.prompt is None else f', prompt={shown(self.prompt)}'}, score={self._said}"
 
 
 class _Classify(Readout):
-    def __init__(self, model: nn.Module, head: Head) -> None:
-        self.modules = [model.get_submodule(path) for path in head.modules]
-        self.position = head.reads
+    def __init__(self, model: Any, head: Head, score: ScoreFunction) -> None:
+        self.model, self.head, self.score = model, head, score
+        self.pooling = head.reads if isinstance(head.reads, str) else head.reads(model.config)
+        self.position = 0 if self.pooling == "cls" else None
 
-    def __call__(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        for module in self.modules:
-            hidden = module(hidden)
-        logits = hidden.float()
-        return logits[:, 0] if logits.shape[1] == 1 else torch.diff(logits, dim=1)[:, 0]
+    def __call__(self, hidden: Tensor, reads: Tensor) -> Tensor:
+        pooled = POOLINGS[self.pooling](hidden.float(), reads)
+        if self.head.picks:
+            pooled = pooled[:, None]
+        return self.score(apply_steps(self.model, self.head.steps, pooled))
+
+
+def _classes(family: Family) -> tuple[str, ...]:
+    return tuple(family.heads)
+
+
+def _scorer(score: object, labels: int, name: str) -> tuple[ScoreFunction, str]:
+    """Return the function from logits to scores, and how the repr calls it."""
+    if callable(score):
+        return _checked(score), getattr(score, "__name__", "custom")
+    if score is not None:
+        if not isinstance(score, int) or isinstance(score, bool):
+            raise InputTypeError(f"score={shown(score)} must be the number of a label or a function of logits")
+        if not 0 <= score < labels:
+            raise InputError(f"score={score}: {name} has the labels 0 to {labels - 1}")
+        return lambda logits: logits[:, score], f"logit[{score}]"
+    if labels == 1:
+        return lambda logits: logits[:, 0], "logit"
+    if labels == 2:
+        return lambda logits: torch.diff(logits, dim=1)[:, 0], "logit[1] - logit[0]"
+    raise UnsupportedModelError(
+        f"{name} has {labels} labels, and which of them means relevance cannot be known; say it: score=2 for the logit of "
+        "label 2, or score=lambda logits: logits[:, 2] - logits[:, 0]"
+    )
+
+
+def _checked(function: Callable[..., Any]) -> ScoreFunction:
+    def score(logits: Tensor) -> Tensor:
+        scores = function(logits)
+        if not isinstance(scores, Tensor) or scores.shape != logits.shape[:1]:
+            found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+            raise InputError(f"score= returned {found} for logits of shape {tuple(logits.shape)}; it must return one score a row")
+        return scores.float()
+
+    return score

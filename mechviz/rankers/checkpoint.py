@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 import transformers
+from safetensors.torch import load_file
+from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from mechviz.errors import InputError, InputTypeError, MechvizError, UnsupportedModelError, shown
+from mechviz.rankers.conventions import Said, Step, projection, read_colbert, read_steps
 from mechviz.rankers.families import FAMILIES, Family
 
-_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*/config.json"]
+_FILES = ["*.json", "*.txt", "*.model", "*.jinja", "artifact.metadata", "*/config.json", "*.safetensors"]
+#: Fetched where a hub repository has no safetensors.
+_OLD_WEIGHTS = ["*.bin", "*.bin.index.json"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A checkpoint directory and what its ``config.json`` says."""
 
@@ -33,6 +39,48 @@ class Checkpoint:
         """Return the content of a JSON file of the checkpoint, None if it has no such file."""
         path = self.path / file
         return _read_json(path) if path.exists() else None
+
+    def read_weights(self, folder: str = "") -> dict[str, Tensor]:
+        """Return all tensors of a part of the checkpoint, by name.
+
+        Raises
+        ------
+        MechvizError
+            It has none.
+        """
+        base = self.path / folder
+        if (base / "model.safetensors").exists():
+            return load_file(base / "model.safetensors")
+        if (base / "pytorch_model.bin").exists():
+            return cast(dict[str, Tensor], torch.load(base / "pytorch_model.bin", map_location="cpu", weights_only=True))
+        raise MechvizError(f"{self.name}: {folder or 'the checkpoint'} has no model.safetensors and no pytorch_model.bin")
+
+    @cached_property
+    def said(self) -> Said:
+        """What the files say of how it ranks.
+
+        Raises
+        ------
+        UnsupportedModelError
+            A step that mechviz does not have.
+        """
+        modules = self.read_json("modules.json")
+        if modules is not None:
+            more = self.read_json("config_sentence_transformers.json") or {}
+            return read_steps([self._step(module) for module in modules], more, self.name)
+        metadata = self.read_json("artifact.metadata")
+        if self.architecture == "HF_ColBERT" or metadata is not None:
+            weight = {"linear.weight": self.read_weights()["linear.weight"]}
+            return read_colbert(metadata or {}, (projection({}, weight, self.name),))
+        return Said()
+
+    def _step(self, module: Mapping[str, Any]) -> Step:
+        kind, path = str(module["type"]).rpartition(".")[2], str(module.get("path", ""))
+        file = f"{path or '.'}/config.json"
+        if kind in ("Transformer", "MLMTransformer"):
+            file = f"{path or '.'}/sentence_bert_config.json"
+        settings = self.read_json(file) or {}
+        return Step(kind, settings, lambda: projection(settings, self.read_weights(path), self.name))
 
     @property
     def label(self) -> str:
@@ -78,8 +126,10 @@ def open_checkpoint(name: str) -> Checkpoint:
     return Checkpoint(str(name), path, config, FAMILIES[model_type])
 
 
-def load_model(checkpoint: Checkpoint, class_name: str, **options: Any) -> PreTrainedModel:
+def load_model(checkpoint: Checkpoint, class_name: str, dtype: torch.dtype, also: tuple[str, ...] = ()) -> PreTrainedModel:
     """Load weights into a `transformers` class, all of them or none.
+
+    ``also`` names weights of the ranker's own beside the model's.
 
     Raises
     ------
@@ -87,16 +137,19 @@ def load_model(checkpoint: Checkpoint, class_name: str, **options: Any) -> PreTr
         Weights are missing (transformers would fill them at random), do not fit, or are of other parts.
     """
     model_class: Any = getattr(transformers, class_name)
+    options = checkpoint.family.base_options if class_name == checkpoint.family.base else {}
     with _quiet():
         try:
             model, info = model_class.from_pretrained(
-                checkpoint.path, output_loading_info=True, local_files_only=True, dtype=torch.float32, **options
+                checkpoint.path, output_loading_info=True, local_files_only=True, dtype=dtype, **options
             )
         except Exception as error:
             raise MechvizError(f"{checkpoint.name}: the weights could not be read as {class_name}: {error}") from error
     missing = sorted(info["missing_keys"])
     mismatched = sorted(str(key) for key in info["mismatched_keys"])
-    extra = [key for key in sorted(info["unexpected_keys"]) if not _unused(key, checkpoint.family)]
+    unread = (*checkpoint.family.unused, *also)
+    prefix = f"{checkpoint.family.prefix}."
+    extra = [key for key in sorted(info["unexpected_keys"]) if not key.removeprefix(prefix).startswith(unread)]
     for keys, problem in (
         (missing, "lacks"),
         (mismatched, "has with other shapes"),
@@ -153,12 +206,13 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase | None, vocab_size: int) 
     return tokenizer
 
 
-def weight_hash(model: torch.nn.Module) -> str:
+def weight_hash(modules: Iterable[torch.nn.Module]) -> str:
     """Return 16 hexadecimal digits of the SHA-256 of all weights, names and dtypes included."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    for module in modules:
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
 
 
@@ -173,16 +227,15 @@ def _fetch(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=_FILES))
+        path = Path(snapshot_download(name, allow_patterns=_FILES))
+        if not any(path.glob("*.safetensors")):
+            path = Path(snapshot_download(name, allow_patterns=_FILES + _OLD_WEIGHTS))
+        return path
     except Exception as error:  # the hub client raises its own, httpx's and OSError
         raise MechvizError(
             f"{name!r} is no local directory, and it could not be fetched from the hub ({type(error).__name__}). "
             "Offline: give the directory of a checkpoint that save_pretrained wrote"
         ) from error
-
-
-def _unused(key: str, family: Family) -> bool:
-    return key.removeprefix(f"{family.prefix}.").startswith(family.unused)
 
 
 @contextmanager

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
+import numpy as np
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 from typing_extensions import override
 
-from mechviz.errors import InputError, UnsupportedModelError
-from mechviz.rankers.checkpoint import Checkpoint, load_model, load_tokenizer, open_checkpoint
-from mechviz.rankers.ranker import Inputs, Ranker, Readout
-from mechviz.rankers.tokenize import tokenize
+from mechviz.errors import InputError, InputTypeError, UnsupportedModelError, shown
+from mechviz.rankers.checks import Inputs
+from mechviz.rankers.conventions import Said
+from mechviz.rankers.families import Family
+from mechviz.rankers.opening import Options, open_model
+from mechviz.rankers.pooling import POOLINGS
+from mechviz.rankers.readout import Readout
+from mechviz.rankers.towers import TwoTexts
 from mechviz.text.tokens import Tokens
 
-POOLINGS = ("cls", "mean")
 
-
-class Dot(Ranker):
+class Dot(TwoTexts):
     """A bi-encoder: the score is the dot product of the pooled query and the pooled document.
 
     Parameters
     ----------
-    name : str or PreTrainedModel
-        A local directory, a hub id, or a model without a head (then give ``tokenizer``).
-    pooling : ``"cls"`` or ``"mean"`` (over positions that are not masked), optional
+    name : str, PreTrainedModel or SentenceTransformer
+        A local directory, a hub id, or a model without a head (then give ``tokenizer``), of the document where
+        ``query_name`` is given.
+    pooling : ``"cls"``, ``"mean"`` (over positions that are not masked), ``"max"`` or ``"last"``, optional
         Default: what the sentence-transformers files of the checkpoint say; required where there are none.
     normalize : bool, optional
         Whether vectors are scaled to length 1, which makes the score a cosine. Default likewise.
-    tokenizer : PreTrainedTokenizerBase, optional
-        Default: the checkpoint's own.
-    max_length : int, optional
-        Lowers the limit on tokens.
+    query_prefix, doc_prefix : str, optional
+        Put before each text (``"query: "`` and ``"passage: "`` for E5). Default: the checkpoint's prompts for
+        ``query`` and for ``document``, ``passage`` or ``corpus``.
+    query_name : str or PreTrainedModel, optional
+        A second model for queries.
+    **options
+        ``tokenizer``, ``max_length``, ``device``, ``dtype``: see `mechviz.rankers.opening.Options`.
 
     Raises
     ------
@@ -46,79 +54,70 @@ class Dot(Ranker):
     """
 
     kind = "Dot"
-    stacks = ("query", "doc")
 
     def __init__(
         self,
         name: str | PreTrainedModel,
         pooling: str | None = None,
         normalize: bool | None = None,
-        tokenizer: PreTrainedTokenizerBase | None = None,
-        max_length: int | None = None,
+        query_prefix: str | None = None,
+        doc_prefix: str | None = None,
+        query_name: str | PreTrainedModel | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        said: dict[str, Any] = {}
-        if isinstance(name, PreTrainedModel):
-            model, label = name, type(name).__name__
-        else:
-            checkpoint = open_checkpoint(name)
-            label = checkpoint.label
-            said = read_sentence_transformers(checkpoint)
-            model = load_model(checkpoint, checkpoint.family.base, add_pooling_layer=False)
-            tokenizer = load_tokenizer(checkpoint) if tokenizer is None else tokenizer
-        super().__init__(label, model, tokenizer, max_length)
-        self.max_length = min(self.max_length, int(said.get("max_length") or self.max_length))
-        if type(model).__name__ != self.encoder.family.base:
-            raise UnsupportedModelError(
-                f"Dot takes {self.encoder.family.base}, not {type(model).__name__}; for a classification head use mv.Cat"
-            )
-        pooling = pooling or said.get("pooling")
-        if pooling not in POOLINGS:
-            raise InputError(
-                f"pooling={pooling!r}: {label} "
-                + ("does not say how it pools" if pooling is None else "cannot be pooled so")
-                + f"; pass pooling= one of {', '.join(map(repr, POOLINGS))}"
-            )
-        self.pooling = pooling
-        self.normalize = bool(said.get("normalize", False)) if normalize is None else normalize
+        opened = open_model(name, self.kind, _classes, options)
+        query = None if query_name is None else open_model(query_name, self.kind, _classes, options)
+        said = opened.said
+        if said.kind not in (None, "Dot"):
+            raise UnsupportedModelError(f"{opened.label} says that it is a {said.kind} ranker; open it with mv.{said.kind}")
+        super().__init__(opened, query, options.get("max_length"))
+        if query is not None and query.model.config.hidden_size != opened.model.config.hidden_size:
+            raise InputError("the two models make vectors of different sizes; their dot product is not defined")
+        self.pooling = _pooling(pooling, said, self.name)
+        self.normalize = bool(said.normalize) if normalize is None else normalize
+        self.prefixes = {
+            "query": _prefix("query_prefix", query_prefix, (query or opened).said.query_prefix),
+            "doc": _prefix("doc_prefix", doc_prefix, said.doc_prefix),
+        }
+        self.include_prompt = said.include_prompt
+        self.extra = nn.ModuleList(said.projections).to(opened.model.device)
 
     @override
-    def tokenize(self, query: str, doc: str) -> dict[str, Tokens]:
-        return {side: tokenize(self.tokenizer, (side, text)) for side, text in (("query", query), ("doc", doc))}
+    def parts(self, side: str, text: str) -> list[tuple[str, str]]:
+        prefix = self.prefixes[side]
+        return [("prompt", prefix), (side, text)] if prefix else [(side, text)]
 
     @override
-    def stack_of(self, side: str) -> str:
-        return side
+    def reads(self, stack: str, tokens: Tokens) -> NDArray[np.bool_]:
+        if self.include_prompt:
+            return tokens.mask
+        return tokens.mask & (np.array(tokens.segments) != "prompt")
 
     @override
-    def score_inputs(self, batch: Sequence[Inputs]) -> Tensor:
-        # Scoring one query against many documents is the common case: each different query is encoded once.
-        different = list({inputs["query"].ids.tobytes(): inputs["query"] for inputs in batch}.items())
-        row = {key: index for index, (key, _) in enumerate(different)}
-        queries = self._vectors([tokens for _, tokens in different])
-        docs = self._vectors([inputs["doc"] for inputs in batch])
-        return (queries[[row[inputs["query"].ids.tobytes()] for inputs in batch]] * docs).sum(-1)
-
-    @override
-    def readout(self, stack: str, others: Inputs) -> Readout:
+    def readout(self, stack: str, inputs: Inputs) -> Readout:
+        other = "doc" if stack == "query" else "query"
         with torch.no_grad():
-            return _Compare(self, self._vectors([others["doc" if stack == "query" else "query"]])[0])
+            return _Compare(self, self.vectors([inputs], other)[0])
 
-    def pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
+    @override
+    def represent(self, hidden: Tensor, reads: Tensor, stack: str) -> Tensor:
         """Return one vector a row, dims (row, d_model); float32."""
-        hidden = hidden.float()
-        if self.pooling == "cls":
-            pooled = hidden[:, 0]
-        else:
-            weight = mask[..., None].to(hidden.dtype)
-            pooled = (hidden * weight).sum(1) / weight.sum(1).clamp(min=1e-9)
-        return torch.nn.functional.normalize(pooled, dim=-1) if self.normalize else pooled
+        pooled = POOLINGS[self.pooling](hidden.float(), reads)
+        for layer in self.extra:
+            pooled = layer(pooled)
+        return nn.functional.normalize(pooled, dim=-1) if self.normalize else pooled
+
+    @override
+    def compare(self, queries: Tensor, docs: Tensor, batch: Sequence[Inputs]) -> Tensor:
+        return (queries * docs).sum(-1)
 
     @override
     def describe(self) -> str:
-        return f", pooling={self.pooling!r}, score={'cosine' if self.normalize else 'dot product'}"
-
-    def _vectors(self, batch: Sequence[Tokens]) -> Tensor:
-        return self.pool(*self.encode(batch))
+        prefixes = "".join(f", {side}_prefix={prefix!r}" for side, prefix in self.prefixes.items() if prefix)
+        towers = ", two models" if len(set(self.towers.values())) > 1 else ""
+        dense = f", {len(self.extra)} projection{'s' if len(self.extra) > 1 else ''}" if len(self.extra) else ""
+        score = "cosine" if self.normalize else "dot product"
+        return f", pooling={self.pooling!r}{dense}{prefixes}{towers}, score={score}"
 
 
 class _Compare(Readout):
@@ -126,49 +125,26 @@ class _Compare(Readout):
         self.ranker, self.other = ranker, other
         self.position = 0 if ranker.pooling == "cls" else None
 
-    def __call__(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        return self.ranker.pool(hidden, mask) @ self.other
+    def __call__(self, hidden: Tensor, reads: Tensor) -> Tensor:
+        return self.ranker.represent(hidden, reads, "doc") @ self.other
 
 
-def read_sentence_transformers(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return what the sentence-transformers files of a checkpoint say of ``pooling``, ``normalize``, ``max_length``.
-
-    Raises
-    ------
-    UnsupportedModelError
-        A module, or a pooling, that mechviz does not have.
-    """
-    modules = checkpoint.read_json("modules.json")
-    if modules is None:
-        return {}
-    more = checkpoint.read_json("config_sentence_transformers.json") or {}
-    if any((more.get("prompts") or {}).values()):
-        raise UnsupportedModelError(f"{checkpoint.name} puts prompts before its texts ({more['prompts']}); mechviz does not yet")
-    said: dict[str, Any] = {"normalize": more.get("similarity_fn_name") == "cosine"}
-    for module in modules:
-        kind, path = str(module["type"]).rpartition(".")[2], module.get("path", "")
-        if kind == "Transformer":
-            said["max_length"] = (checkpoint.read_json("sentence_bert_config.json") or {}).get("max_seq_length")
-        elif kind == "Pooling":
-            said["pooling"] = _pooling(checkpoint, f"{path or '.'}/config.json")
-        elif kind == "Normalize":
-            said["normalize"] = True
-        else:
-            raise UnsupportedModelError(
-                f"{checkpoint.name} has the sentence-transformers module {kind}; mechviz has no such step"
-            )
-    return said
+def _classes(family: Family) -> tuple[str, ...]:
+    return (family.base,)
 
 
-def _pooling(checkpoint: Checkpoint, file: str) -> str:
-    settings = checkpoint.read_json(file) or {}
-    if "pooling_mode" in settings:  # the short form that newer sentence-transformers write
-        chosen = [str(settings["pooling_mode"])]
-    else:
-        names = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
-        chosen = [names.get(key, key) for key, on in settings.items() if key.startswith("pooling_mode_") and on]
-    if len(chosen) != 1 or chosen[0] not in POOLINGS:
-        raise UnsupportedModelError(
-            f"{checkpoint.name} pools by {' and '.join(chosen) or 'nothing'}; mechviz has {', '.join(POOLINGS)}"
+def _pooling(given: str | None, said: Said, label: str) -> str:
+    pooling = given or said.pooling
+    if pooling not in POOLINGS:
+        raise InputError(
+            f"pooling={pooling!r}: {label} "
+            + ("does not say how it pools" if pooling is None else "cannot be pooled so")
+            + f"; pass pooling= one of {', '.join(map(repr, POOLINGS))}"
         )
-    return chosen[0]
+    return pooling
+
+
+def _prefix(name: str, given: object, said: str) -> str:
+    if given is not None and not isinstance(given, str):
+        raise InputTypeError(f"{name} must be a string, not {shown(given)}")
+    return said if given is None else given

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from transformer_lens import ActivationCache
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.rankers.checkpoint import check_tokenizer, weight_hash
-from mechviz.rankers.encoder import Encoder, Hook
+from mechviz.rankers.checks import Inputs, check_docs, check_own_tokens, pairwise, rows_within, too_long
+from mechviz.rankers.conventions import Opened
+from mechviz.rankers.hooked import Hook, HookedModel, HookFunction, Stack
+from mechviz.rankers.readout import Readout
 from mechviz.results import Ranking
 from mechviz.text.checks import check_text
 from mechviz.text.tokens import Tokens
 
-#: The token sequences of one (query, document) pair, by stack.
-Inputs = Mapping[str, Tokens]
+
+#: Where neither model nor tokenizer has a limit of its own: what such models were trained with.
+DEFAULT_LENGTH = 512
+_NO_LIMIT = 10**9  # tokenizers without one say so by a larger number
 
 
 class Ranker(ABC):
@@ -32,39 +37,44 @@ class Ranker(ABC):
     ----------
     name : str
     kind : str
-        ``Dot`` or ``Cat``.
+        The name of the class: ``Dot``, ``Cat``, ``MonoT5``, ...
     model : PreTrainedModel
-        The plain `transformers` model.
+        The plain `transformers` model; where query and document have a model each, that of the document.
     tokenizer : PreTrainedTokenizerBase
-    encoder : Encoder
-        The hooked view of ``model``.
-    max_length : int
-        Tokens that one stack takes, special tokens included.
+    towers : dict of str to HookedModel
+        The hooked view of the model that a stack runs in.
     stacks : tuple of str
-        Names of the token sequences that a pair makes.
+        What activations can be patched in: the token sequences of a pair, or the stacks of one model.
+    max_length : int
+        Tokens that one sequence takes, special tokens included.
+    extra : nn.ModuleList
+        Layers after the model that are part of the score (a projection).
     """
 
     kind: str
-    stacks: tuple[str, ...]
+    stacks: tuple[str, ...] = ()
 
-    def __init__(
-        self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, max_length: int | None
-    ) -> None:
-        self.name = name
-        self.model = model
-        self.encoder = Encoder(model)
-        self.tokenizer = check_tokenizer(tokenizer, model.config.vocab_size)
-        if max_length is not None and (type(max_length) is not int or max_length < 4):
-            raise InputError(f"max_length={shown(max_length)}; give a whole number of tokens, at least 4")
-        limits = [max_length, model.config.max_position_embeddings, self.tokenizer.model_max_length]
-        self.max_length = min(int(limit) for limit in limits if limit)
+    def __init__(self, opened: Opened, query: Opened | None = None, max_length: int | None = None) -> None:
+        self.name = opened.label
+        self.model = opened.model
+        self.hooked = HookedModel(opened.model)
+        self.stacks = self.stacks or tuple(self.hooked.stacks)
+        query_tower = self.hooked if query is None else HookedModel(query.model)
+        self.towers = {stack: query_tower if stack == "query" else self.hooked for stack in self.stacks}
+        self.tokenizer = check_tokenizer(opened.tokenizer, opened.model.config.vocab_size)
+        self.query_tokenizer = (
+            self.tokenizer if query is None else check_tokenizer(query.tokenizer, query.model.config.vocab_size)
+        )
+        self.max_length = self._limit(max_length, opened.said.max_length)
+        self.extra = nn.ModuleList()
         self._hash: tuple[list[tuple[int, float]], str] | None = None
+        self._encoding: str | None = None
 
     # -- what a kind of ranker defines ---------------------------------------------------------------------------
 
     @abstractmethod
-    def tokenize(self, query: str, doc: str) -> dict[str, Tokens]:
-        """Return the token sequences of a pair by stack, at full length (nothing is cut here)."""
+    def tokenize_all(self, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Tokens]]:
+        """Return the token sequences of each (query, document), at full length (nothing is cut here)."""
 
     @abstractmethod
     def stack_of(self, side: str) -> str:
@@ -72,13 +82,43 @@ class Ranker(ABC):
 
     @abstractmethod
     def score_inputs(self, batch: Sequence[Inputs]) -> Tensor:
-        """Score tokenised pairs in one forward pass, dims (pair), with gradient if enabled."""
+        """Score tokenised pairs in one forward pass, float32, dims (pair), with gradient if enabled."""
 
     @abstractmethod
-    def readout(self, stack: str, others: Inputs) -> Readout:
-        """Return how the last hidden state of ``stack`` becomes a score, the other stacks' texts as in ``others``."""
+    def readout(self, stack: str, inputs: Inputs) -> Readout:
+        """Return how the last hidden state of ``stack`` becomes the score of a pair, the other stacks' texts as in ``inputs``."""
+
+    # -- what a kind of ranker may change ------------------------------------------------------------------------
+
+    def stack(self, name: str) -> Stack:
+        """Return the layers of a stack."""
+        return self.towers[name].main
+
+    def text_of(self, stack: str) -> str:
+        """Return which token sequence a stack reads: its own, where it has one."""
+        return stack
+
+    def limit(self, stack: str) -> int:
+        """Return how many tokens the sequence of a stack may have."""
+        return self.max_length
+
+    def complete(self, stack: str, tokens: Tokens) -> Tokens:
+        """Return a sequence with the positions that the ranker adds once lengths are known."""
+        return tokens
+
+    def reads(self, stack: str, tokens: Tokens) -> NDArray[np.bool_]:
+        """Return which positions of the last hidden state enter the score, dims (pos)."""
+        return tokens.mask
+
+    def describe(self) -> str:
+        """Return how the score is made, for the repr."""
+        return ""
 
     # -- what all rankers do -------------------------------------------------------------------------------------
+
+    def tokenize(self, query: str, doc: str) -> dict[str, Tokens]:
+        """Return the token sequences of a pair by stack, at full length (nothing is cut here)."""
+        return self.tokenize_all([(query, doc)])[0]
 
     def score(
         self,
@@ -96,7 +136,7 @@ class Ranker(ABC):
         batch_size : int
             Pairs in one forward pass; the scores do not depend on it.
         truncate : bool
-            Cut documents that are too long instead of raising.
+            Cut texts that are too long instead of raising.
 
         Returns
         -------
@@ -107,11 +147,10 @@ class Ranker(ABC):
         InputError, InputTypeError
             Lengths that differ, a text that cannot be scored or is longer than ``max_length`` tokens.
         """
-        pairs = _pairwise(queries, docs)
+        pairs = pairwise(queries, docs)
         if batch_size < 1:
             raise InputError(f"batch_size={batch_size}; give at least 1")
-        inputs = [self.checked_inputs(query, doc, truncate) for query, doc in pairs]
-        return self.score_all(inputs, batch_size)
+        return self.score_all(self.checked_inputs(pairs, truncate), batch_size)
 
     def score_all(self, inputs: Sequence[Inputs], batch_size: int = 32) -> NDArray[np.float32]:
         """Score tokenised pairs in batches of similar length, dims (pair)."""
@@ -120,11 +159,11 @@ class Ranker(ABC):
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             with torch.no_grad():
-                scores[chosen] = self.score_inputs([inputs[i] for i in chosen]).float().cpu().numpy()
+                scores[chosen] = self.score_inputs([inputs[i] for i in chosen]).cpu().numpy()
         bad = np.flatnonzero(~np.isfinite(scores))
         if len(bad):
             with torch.no_grad():
-                raise self.encoder.first_non_finite(lambda: self.score_inputs([inputs[bad[0]]]))
+                raise self.hooked.first_non_finite(lambda: self.score_inputs([inputs[bad[0]]]))
         return scores
 
     def rank(self, query: str, docs: Sequence[str], batch_size: int = 32, truncate: bool = False) -> Ranking:
@@ -133,7 +172,9 @@ class Ranker(ABC):
         return Ranking(query, np.argsort(-scores, kind="stable"), scores)
 
     @contextmanager
-    def hooks(self, fwd_hooks: Sequence[Hook] = (), bwd_hooks: Sequence[Hook] = ()) -> Iterator[None]:
+    def hooks(
+        self, fwd_hooks: Sequence[Hook] = (), bwd_hooks: Sequence[Hook] = (), stack: str | None = None
+    ) -> Iterator[None]:
         """Add hooks for the time of a ``with`` block.
 
         Parameters
@@ -141,9 +182,15 @@ class Ranker(ABC):
         fwd_hooks, bwd_hooks : sequences of (name, function)
             As in TransformerLens: ``name`` is a full hook name, a site (``"z"``: that site in every layer) or a
             function that chooses names; ``function(activation, hook)`` returns a new activation or None.
-            A Dot ranker runs query and document through the same hooks, the query first.
+        stack : ``"query"`` or ``"doc"``, optional
+            For rankers that read query and document apart: only where this text runs. Default: in both, the query
+            first.
         """
-        with self.encoder.hooks(fwd_hooks, bwd_hooks):
+        if stack is not None:
+            self.check_stack(stack)
+        with ExitStack() as opened:
+            for tower in dict.fromkeys(self.towers.values()):
+                opened.enter_context(tower.hooks(self._within(stack, fwd_hooks), self._within(stack, bwd_hooks)))
             yield
 
     def run_with_cache(
@@ -166,60 +213,105 @@ class Ranker(ABC):
         ActivationCache
             TransformerLens's cache; activations have dims (row, pos, ...) with one row.
         """
-        inputs = self.checked_inputs(query, doc)
-        stack = self.stack_of("doc") if stack is None else stack
-        if stack not in self.stacks:
-            raise InputError(f"stack={stack!r}; a {self.kind} ranker has {', '.join(map(repr, self.stacks))}")
+        (inputs,) = self.checked_inputs([(query, doc)])
+        stack = self.stacks[-1] if stack is None else stack
+        self.check_stack(stack)
+        tower = self.towers[stack]
         kept: dict[str, Tensor] = {}
 
         def keep(value: Tensor, hook: Any) -> None:
             kept[hook.name] = value.detach()
 
-        chosen = self.encoder.names(names)
+        chosen = tower.names(names)
         with torch.no_grad():
             score = float(self.score_inputs([inputs])[0])
-            with self.hooks([(name, keep) for name in chosen]):
-                self.encode([inputs[stack]])
-        return score, ActivationCache({name: kept[name] for name in chosen}, self.model)
+            with tower.hooks([(name, keep) for name in chosen]):
+                self.encode([inputs], stack)
+        # A site of a later stack (T5's decoder) does not fire where only the earlier one runs.
+        return score, ActivationCache({name: kept[name] for name in chosen if name in kept}, tower)
 
-    def encode(self, batch: Sequence[Tokens]) -> tuple[Tensor, Tensor]:
-        """Run token sequences through the layers, padded on the right.
+    def encode(self, batch: Sequence[Inputs], stack: str) -> tuple[Tensor, Tensor]:
+        """Run the token sequences of one stack through its layers, padded on the right.
 
         Returns
         -------
         tuple of Tensor
-            The last hidden state, dims (row, pos, d_model), and the mask, dims (row, pos).
+            The last hidden state, dims (row, pos, d_model), and which positions are read, dims (row, pos).
         """
-        length = max(len(tokens) for tokens in batch)
-        pad = self.tokenizer.pad_token_id or 0
-        device = self.encoder.device
+        tower, text = self.towers[stack], self.text_of(stack)
+        rows = [inputs[text] for inputs in batch]
+        with self.running(stack):
+            runner = tower.main.runner
+            hidden = runner(**self.padded(rows, tower, self.query_tokenizer if text == "query" else self.tokenizer))
+        return hidden.last_hidden_state, self.padded_reads(stack, rows)
 
-        def padded(name: str, value: int) -> Tensor:
-            rows = [
-                np.pad(getattr(tokens, name).astype(np.int64), (0, length - len(tokens)), constant_values=value)
-                for tokens in batch
-            ]
-            return torch.as_tensor(np.stack(rows), device=device)
+    @contextmanager
+    def running(self, stack: str) -> Iterator[None]:
+        """Make the model of a stack ready to run, and say which text runs."""
+        with self.towers[stack].running():
+            before, self._encoding = self._encoding, stack
+            try:
+                yield
+            finally:
+                self._encoding = before
 
-        mask = padded("mask", 0)
-        with self.encoder.running():
-            output = self.encoder.base(input_ids=padded("ids", pad), attention_mask=mask, token_type_ids=padded("types", 0))
-        return output.last_hidden_state, mask
+    def padded(self, rows: Sequence[Tokens], tower: HookedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+        """Return what the model takes for token sequences, dims (row, pos)."""
+        family = tower.family
+        taken = {"input_ids": ("ids", tokenizer.pad_token_id or 0), "attention_mask": ("mask", 0)}
+        if family.types:
+            taken["token_type_ids"] = ("types", 0)
+        arguments: dict[str, Any] = {
+            argument: _stacked([getattr(tokens, name) for tokens in rows], pad, tower.device)
+            for argument, (name, pad) in taken.items()
+        }
+        if family.causal:
+            arguments["use_cache"] = False
+        return arguments
 
-    def checked_inputs(self, query: str, doc: str, truncate: bool = False) -> dict[str, Tokens]:
-        """Tokenise a pair and check that it can be scored."""
-        inputs = self.tokenize(check_text("query", query), check_text("doc", doc))
-        check_own_tokens(inputs)
-        return {stack: self.fit(tokens, truncate) for stack, tokens in inputs.items()}
+    def padded_reads(self, stack: str, rows: Sequence[Tokens]) -> Tensor:
+        """Return which positions are read, boolean, dims (row, pos)."""
+        return _stacked([self.reads(stack, tokens) for tokens in rows], 0, self.towers[stack].device).bool()
 
-    def fit(self, tokens: Tokens, truncate: bool) -> Tokens:
-        """Return a sequence that is no longer than the limit, its document cut at the end if ``truncate``."""
-        rows = rows_within(tokens, self.max_length)
+    def checked_inputs(self, pairs: Sequence[tuple[str, str]], truncate: bool = False) -> list[dict[str, Tokens]]:
+        """Tokenise pairs and check that they can be scored."""
+        found = self.tokenize_all([(check_text("query", query), check_text("doc", doc)) for query, doc in pairs])
+        for inputs in found:
+            check_own_tokens(inputs)
+        return [
+            {stack: self.complete(stack, self.fit(stack, tokens, truncate)) for stack, tokens in inputs.items()}
+            for inputs in found
+        ]
+
+    def fit(self, stack: str, tokens: Tokens, truncate: bool) -> Tokens:
+        """Return a sequence that is no longer than the limit, its text cut at the end if ``truncate``."""
+        limit = self.limit(stack)
+        rows = rows_within(tokens, limit)
         if len(rows) == len(tokens):
             return tokens
         if not truncate:
-            raise too_long(f"the {'document' if 'doc' in tokens.segments else 'query'} has", len(tokens), self.max_length)
+            raise too_long(f"the {'document' if 'doc' in tokens.segments else 'query'} has", len(tokens), limit)
         return tokens.pick(rows)
+
+    def check_stack(self, stack: str) -> None:
+        """Refuse a stack that this ranker does not have.
+
+        Raises
+        ------
+        InputError
+        """
+        if stack not in self.stacks:
+            raise InputError(f"stack={shown(stack)}; a {self.kind} ranker has {', '.join(map(repr, self.stacks))}")
+
+    def refuse_open_hooks(self) -> None:
+        """Raise `InputError` if this thread has hooks set; another thread's are waited for."""
+        for tower in self.towers.values():
+            tower.refuse_open_hooks()
+
+    def refuse_hooks_around_layers(self) -> None:
+        """Raise `InputError` if something is wrapped around layers that entering the model at a layer would leave out."""
+        for tower in self.towers.values():
+            tower.refuse_hooks_around_layers()
 
     def weight_hash(self) -> str:
         """Return a hash of all weights.
@@ -227,75 +319,51 @@ class Ranker(ABC):
         It is computed again when they have changed in place, which is seen by torch's version counters and, for
         changes that bypass those, by a sample of each weight.
         """
-        state = [(tensor._version, _sample(tensor)) for tensor in self.model.state_dict().values()]
+        modules = [*dict.fromkeys(tower.model for tower in self.towers.values()), self.extra]
+        state = [(t._version, _sample(t)) for module in modules for t in module.state_dict().values()]
         if self._hash is None or self._hash[0] != state:
-            self._hash = (state, weight_hash(self.model))
+            self._hash = (state, weight_hash(modules))
         return self._hash[1]
 
-    def describe(self) -> str:
-        """Return how the score is made, for the repr."""
-        return ""
+    @property
+    def bridge(self) -> Any:
+        """TransformerLens's TransformerBridge on a copy of the model, for the families where it computes the same.
+
+        Raises
+        ------
+        UnsupportedModelError
+            TransformerLens cannot open this class, or computes something else from it.
+        """
+        from mechviz.rankers.bridge import make_bridge
+
+        return make_bridge(self.hooked)
 
     def __repr__(self) -> str:
-        encoder = self.encoder
+        sizes = dict.fromkeys(f"{stack.n_layers} layers x {stack.n_heads} heads" for stack in map(self.stack, self.stacks))
+        place = "" if self.model.device.type == "cpu" else f", {self.model.device}"
+        dtype = "" if self.model.dtype == torch.float32 else f", {str(self.model.dtype).removeprefix('torch.')}"
         return (
-            f"{self.kind}({self.name!r}, {type(self.model).__name__}, {encoder.n_layers} layers x {encoder.n_heads} heads, "
-            f"max_length={self.max_length}{self.describe()})"
+            f"{self.kind}({self.name!r}, {type(self.model).__name__}, {' and '.join(sizes)}, "
+            f"max_length={self.max_length}{self.describe()}{place}{dtype})"
         )
 
+    def _limit(self, asked: int | None, said: int | None) -> int:
+        if asked is not None and (type(asked) is not int or asked < 4):
+            raise InputError(f"max_length={shown(asked)}; give a whole number of tokens, at least 4")
+        own = [tower.max_positions for tower in self.towers.values()]
+        tokenizers = [self.tokenizer.model_max_length, self.query_tokenizer.model_max_length]
+        limits = [int(limit) for limit in (asked, said, *own, *tokenizers) if limit and limit < _NO_LIMIT]
+        return min(limits) if limits else DEFAULT_LENGTH
 
-class Readout(ABC):
-    """How the last hidden state of one stack becomes the score, all else fixed.
+    def _within(self, stack: str | None, hooks: Sequence[Hook]) -> list[Hook]:
+        """Return hooks that do nothing while another text runs."""
+        if stack is None:
+            return list(hooks)
 
-    Attributes
-    ----------
-    position : int or None
-        The one position that is read; None if all are.
-    """
+        def limited(function: HookFunction) -> HookFunction:
+            return lambda value, hook: function(value, hook=hook) if self._encoding == stack else None
 
-    position: int | None
-
-    @abstractmethod
-    def __call__(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return scores, dims (row), for ``hidden``, dims (row, pos, d_model), and its mask, dims (row or 1, pos).
-
-        Where `position` is not None, ``hidden`` may hold that one position only.
-        """
-
-
-def rows_within(tokens: Tokens, limit: int) -> NDArray[np.int64]:
-    """Return the positions to keep so that a sequence fits a limit: the document loses its end.
-
-    Raises
-    ------
-    InputError
-        The query and the special tokens alone do not fit.
-    """
-    excess = len(tokens) - limit
-    if excess <= 0:
-        return np.arange(len(tokens))
-    text = tokens.positions("doc")
-    if excess >= len(text):
-        raise InputError(
-            f"{len(tokens)} tokens do not fit this ranker's limit of {limit}"
-            f"{' even with the document cut' if len(text) else ''}: shorten the query"
-        )
-    return np.setdiff1d(np.arange(len(tokens)), text[-excess:])
-
-
-def too_long(what: str, length: int, limit: int) -> InputError:
-    """Return the error for a text over the limit."""
-    return InputError(
-        f"{what} {length} tokens with the special ones, this ranker takes {limit}; "
-        "shorten it, or pass truncate=True to cut the document's end"
-    )
-
-
-def check_own_tokens(inputs: Inputs) -> None:
-    """Refuse a text that has no token of its own (white space, characters the tokenizer drops)."""
-    for side in ("query", "doc"):
-        if not any(len(tokens.positions(side)) for tokens in inputs.values()):
-            raise InputError(f"the {side} has no token of its own under this tokenizer (only spaces or characters that it drops)")
+        return [(name, limited(function)) for name, function in hooks]
 
 
 def check_ranker(ranker: object) -> Ranker:
@@ -306,38 +374,16 @@ def check_ranker(ranker: object) -> Ranker:
     InputTypeError
     """
     if not isinstance(ranker, Ranker):
-        raise InputTypeError(f"the ranker must be one that mv.load, mv.Dot or mv.Cat opened, not {shown(ranker)}")
+        raise InputTypeError(f"the ranker must be one that mv.load, or a class such as mv.Dot or mv.Cat, opened, not {shown(ranker)}")
     return ranker
 
 
-def check_docs(docs: object) -> list[str]:
-    """Return a list of documents as a list; None is an empty one.
-
-    Raises
-    ------
-    InputTypeError
-        One string, or a container whose items are not documents in an order (a mapping, a set, a table).
-    """
-    if docs is None:
-        return []
-    if isinstance(docs, (str, bytes, Mapping, Set)) or hasattr(docs, "columns") or not isinstance(docs, Iterable):
-        raise InputTypeError(f"docs must be a list of documents, not {shown(docs)}")
-    return list(docs)
-
-
-def _pairwise(queries: str | Sequence[str], docs: str | Sequence[str]) -> list[tuple[str, str]]:
-    for name, value in (("queries", queries), ("docs", docs)):
-        if isinstance(value, (bytes, Mapping, Set)) or hasattr(value, "columns") or not isinstance(value, Iterable):
-            raise InputTypeError(f"{name} must be a string or a list of strings, not {shown(value)}")
-    many_queries = [queries] if isinstance(queries, str) else list(queries)
-    many_docs = [docs] if isinstance(docs, str) else list(docs)
-    if isinstance(queries, str):
-        many_queries *= len(many_docs)
-    if isinstance(docs, str):
-        many_docs *= len(many_queries)
-    if len(many_queries) != len(many_docs):
-        raise InputError(f"{len(many_queries)} queries and {len(many_docs)} docs; give equally many, or one string to repeat")
-    return list(zip(many_queries, many_docs, strict=True))
+def _stacked(arrays: Sequence[NDArray[Any]], pad: int, device: torch.device) -> Tensor:
+    """Return rows of unequal length as one int64 tensor, padded on the right."""
+    stacked = np.full((len(arrays), max(map(len, arrays))), pad, dtype=np.int64)
+    for row, array in zip(stacked, arrays, strict=True):
+        row[: len(array)] = array
+    return torch.as_tensor(stacked, device=device)
 
 
 def _sample(tensor: Tensor) -> float:

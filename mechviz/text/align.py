@@ -48,6 +48,14 @@ class Alignment:
         """Return the rows that are not ``equal``, ascending."""
         return np.flatnonzero(np.array(self.kinds) != "equal")
 
+    def extended(self, length: int) -> Alignment:
+        """Return the alignment with equal rows added at its end, up to ``length``."""
+        more = np.arange(length - len(self))
+        original, perturbed = (
+            np.concatenate([index, index.max(initial=-1) + 1 + more]) for index in (self.original, self.perturbed)
+        )
+        return Alignment(original, perturbed, (*self.kinds, *["equal"] * len(more)))
+
     def keep(self, rows: NDArray[np.int64]) -> Alignment:
         """Return the alignment of the given rows only, its indices those of the texts that are left."""
 

@@ -22,13 +22,18 @@ class Filler:
     fill: Callable[[tuple[str, ...]], tuple[list[int], list[str]]]
 
 
-def bind_filler(filler: FillerLike, tokenizer: Any) -> Filler:
+#: Tried in order where no filler is given: ``"a"`` as in Chen, Merullo and Eickhoff (SIGIR 2024); under T5's tokenizer that
+#: is two tokens.
+DEFAULTS = ("a", "the")
+
+
+def bind_filler(filler: FillerLike | None, tokenizer: Any) -> Filler:
     """Bind a filler policy to a tokenizer.
 
     Parameters
     ----------
-    filler : str or callable
-        See `FillerLike`. The default everywhere is ``"a"``, as in Chen, Merullo and Eickhoff (SIGIR 2024).
+    filler : str or callable or None
+        See `FillerLike`; None for the first of `DEFAULTS` that is one token.
     tokenizer : a transformers tokenizer
 
     Raises
@@ -38,6 +43,8 @@ def bind_filler(filler: FillerLike, tokenizer: Any) -> Filler:
     InputTypeError
         ``filler`` is neither a string nor callable.
     """
+    if filler is None:
+        filler = next((word for word in DEFAULTS if len(_ids(word, tokenizer)) == 1), DEFAULTS[0])
     if callable(filler):
         return Filler(getattr(filler, "__name__", "custom"), False, lambda gap: _call(filler, gap, tokenizer))
     if not isinstance(filler, str):
@@ -48,13 +55,19 @@ def bind_filler(filler: FillerLike, tokenizer: Any) -> Filler:
         if token_id is None:
             raise InputError(f"filler={filler!r}: this tokenizer has no such token; use a word, for example filler='a'")
     else:
-        ids = tokenizer(filler, add_special_tokens=False)["input_ids"]
+        ids = _ids(filler, tokenizer)
         if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:
             pieces = tokenizer.convert_ids_to_tokens(ids)
             raise InputError(f"filler={filler!r} must be one token of this tokenizer, but it is {pieces}; choose another")
         token_id = ids[0]
     string = tokenizer.convert_ids_to_tokens(int(token_id))
     return Filler(filler, filler == "[PAD]", lambda gap: ([int(token_id)] * len(gap), [string] * len(gap)))
+
+
+def _ids(word: str, tokenizer: Any) -> list[int]:
+    """Return the token ids of a word inside a text, where many tokenizers count the space before it to it."""
+    inside, alone = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (f" {word}", word))
+    return list(inside if len(inside) == 1 else alone)
 
 
 def _call(

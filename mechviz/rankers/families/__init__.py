@@ -1,8 +1,28 @@
 """The model families that mechviz opens, by the ``model_type`` of their configuration."""
 
-from mechviz.rankers.families import bert
-from mechviz.rankers.families.family import Family, Head
+from mechviz.rankers.families import (
+    bert,
+    deberta_v2,
+    distilbert,
+    electra,
+    gpt2,
+    llama,
+    mistral,
+    modernbert,
+    mpnet,
+    mt5,
+    qwen2,
+    qwen3,
+    roberta,
+    t5,
+    xlm_roberta,
+)
+from mechviz.rankers.families.family import Attention, Blocks, Family, Head, VocabularyHead
 
-FAMILIES: dict[str, Family] = {family.model_type: family for family in (bert.FAMILY,)}
+_MODULES = (
+    *(bert, distilbert, electra, roberta, xlm_roberta, mpnet, deberta_v2, modernbert),
+    *(t5, mt5, gpt2, llama, qwen2, qwen3, mistral),
+)
+FAMILIES: dict[str, Family] = {module.FAMILY.model_type: module.FAMILY for module in _MODULES}
 
-__all__ = ["FAMILIES", "Family", "Head"]
+__all__ = ["FAMILIES", "Attention", "Blocks", "Family", "Head", "VocabularyHead"]

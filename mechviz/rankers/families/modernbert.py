@@ -1,0 +1,29 @@
+"""ModernBERT (Warner et al. 2024): pre-norm, rotary positions, local and global attention, q, k and v in one product."""
+
+from mechviz.rankers.families.family import Attention, Blocks, Family, Head, VocabularyHead
+
+FAMILY = Family(
+    model_type="modernbert",
+    base="ModernBertModel",
+    prefix="model",
+    blocks=(
+        Blocks(
+            layers="layers",
+            attentions=(Attention(stack="encoder", module="attn", out="attn.Wo", after_path="mlp_norm"),),
+            mlp=("mlp",),
+            mlp_in="mlp.Wi",
+            mlp_out="mlp.Wo",
+            mlp_norm="mlp_norm",
+            gated=True,
+            embed="embeddings",
+            final="final_norm",
+        ),
+    ),
+    heads={
+        "ModernBertForSequenceClassification": Head(
+            ("head", "classifier"), reads=lambda config: str(config.classifier_pooling)
+        )
+    },
+    masked={"ModernBertForMaskedLM": VocabularyHead("decoder", ("head",))},
+    unused=("head.", "decoder."),
+)

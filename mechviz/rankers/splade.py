@@ -1,0 +1,124 @@
+"""Splade: the learned sparse ranker, which compares two bags of weighted vocabulary terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import pandas as pd
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+from typing_extensions import override
+
+from mechviz.errors import UnsupportedModelError
+from mechviz.rankers.checks import Inputs
+from mechviz.rankers.families import Family
+from mechviz.rankers.heads import TermLogits
+from mechviz.rankers.opening import Options, open_model
+from mechviz.rankers.readout import Readout
+from mechviz.rankers.towers import TwoTexts
+
+
+class Splade(TwoTexts):
+    """A SPLADE ranker: each text becomes term weights, ``max over positions of log1p(relu(logit))``; the score is their dot
+    product (Formal et al. 2021, SPLADE-max).
+
+    Parameters
+    ----------
+    name : str, PreTrainedModel or SparseEncoder
+        A local directory, a hub id, or a model with a masked-language-model head (then give ``tokenizer``), of the
+        document where ``query_name`` is given.
+    query_name : str or PreTrainedModel, optional
+        A second model for queries.
+    **options
+        ``tokenizer``, ``max_length``, ``device``, ``dtype``: see `mechviz.rankers.opening.Options`.
+
+    Raises
+    ------
+    UnsupportedModelError
+        Another class, or sentence-transformers modules that mechviz does not have.
+    MechvizError
+        Weights or tokenizer are missing or do not fit.
+    """
+
+    kind = "Splade"
+
+    def __init__(
+        self, name: str | PreTrainedModel, query_name: str | PreTrainedModel | None = None, **options: Unpack[Options]
+    ) -> None:
+        opened = open_model(name, self.kind, _classes, options)
+        query = None if query_name is None else open_model(query_name, self.kind, _classes, options)
+        if opened.said.kind not in (None, "Splade"):
+            raise UnsupportedModelError(f"{opened.label} says that it is a {opened.said.kind} ranker; open it with mv.{opened.said.kind}")
+        super().__init__(opened, query, options.get("max_length"))
+
+    @override
+    def represent(self, hidden: Tensor, reads: Tensor, stack: str) -> Tensor:
+        """Return the weight of each vocabulary term, dims (row, term)."""
+        return _weights(self.logits(stack)(hidden), reads)
+
+    def logits(self, stack: str, terms: Tensor | None = None) -> TermLogits:
+        """Return how hidden states of a stack become logits of vocabulary terms."""
+        tower = self.towers[stack]
+        return TermLogits(tower.model, tower.family.masked[type(tower.model).__name__], terms)
+
+    @override
+    def compare(self, queries: Tensor, docs: Tensor, batch: Sequence[Inputs]) -> Tensor:
+        return (queries * docs).sum(-1)
+
+    @override
+    def readout(self, stack: str, inputs: Inputs) -> Readout:
+        other = "doc" if stack == "query" else "query"
+        with torch.no_grad():
+            weights = self.vectors([inputs], other)[0]
+        terms = weights.nonzero()[:, 0]  # terms that the other text lacks cannot add to the score
+        return _Terms(self.logits(stack, terms), weights[terms])
+
+    def terms(self, query: str, doc: str) -> pd.DataFrame:
+        """Return what each term adds to the score of a pair.
+
+        Parameters
+        ----------
+        query, doc : str
+
+        Returns
+        -------
+        DataFrame
+            One row for each term that both texts have, by falling ``score``: ``term`` (as the tokenizer spells it),
+            its weights ``query`` and ``doc``, and their product ``score``. The products sum to the score of the pair.
+        """
+        (inputs,) = self.checked_inputs([(query, doc)])
+        with torch.no_grad():
+            weights = [self.vectors([inputs], stack)[0].cpu() for stack in self.stacks]
+        product = weights[0] * weights[1]
+        order = torch.argsort(-product, stable=True)[: int((product > 0).sum())]
+        return pd.DataFrame(
+            {
+                "term": self.tokenizer.convert_ids_to_tokens(order.tolist()),
+                "query": weights[0][order].numpy(),
+                "doc": weights[1][order].numpy(),
+                "score": product[order].numpy(),
+            }
+        )
+
+    @override
+    def describe(self) -> str:
+        return f"{', two models' if len(set(self.towers.values())) > 1 else ''}, score=dot product of max log1p(relu(logits))"
+
+
+class _Terms(Readout):
+    def __init__(self, logits: TermLogits, other: Tensor) -> None:
+        self.logits, self.other = logits, other
+
+    def __call__(self, hidden: Tensor, reads: Tensor) -> Tensor:
+        return _weights(self.logits(hidden), reads) @ self.other
+
+
+def _weights(logits: Tensor, reads: Tensor) -> Tensor:
+    # log1p and relu grow with their argument: the maximum may be taken first, and a position left out counts as 0.
+    return torch.log1p(torch.relu(logits.masked_fill(~reads[..., None], -torch.inf).amax(1)))
+
+
+def _classes(family: Family) -> tuple[str, ...]:
+    return tuple(family.masked)
