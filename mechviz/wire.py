@@ -20,7 +20,7 @@ from mechviz.text import Tokens
 
 FORMAT = 1
 
-#: Edges of a row are kept until they hold this share of its attention.
+#: Edges of a row are kept until they hold this share of its attention; a single row is kept whole.
 EDGE_MASS = 0.7
 #: Edges of one head and run at most; SVG stays fast below it.
 EDGE_CAP = 4000
@@ -125,11 +125,15 @@ def _pack_block(patterns: Patterns, heads: Sequence[tuple[int, int]]) -> list[He
 
 
 def strongest_edges(pattern: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the edges to draw, strongest first: of each row those that hold `EDGE_MASS` of it, `EDGE_CAP` in all."""
+    """Return the edges to draw, strongest first: of each row those that hold `EDGE_MASS` of it, `EDGE_CAP` in all.
+
+    A single row is drawn as bars, where one that is left out would read as zero, so all of it is kept.
+    """
     order = np.argsort(-pattern, axis=1, kind="stable")
     sorted_rows = np.take_along_axis(pattern, order, axis=1)
     before = np.cumsum(sorted_rows, axis=1) - sorted_rows
-    row, column = np.nonzero((before < EDGE_MASS * sorted_rows.sum(1, keepdims=True)) & (sorted_rows > 0))
+    kept = (before < EDGE_MASS * sorted_rows.sum(1, keepdims=True)) | (len(pattern) == 1)
+    row, column = np.nonzero(kept & (sorted_rows > 0))
     strongest = np.argsort(-sorted_rows[row, column], kind="stable")[:EDGE_CAP]
     return row[strongest], order[row[strongest], column[strongest]]
 

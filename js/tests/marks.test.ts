@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeCell, gridValues, scoreDigits } from "../src/marks/cells";
+import { describeCell, gridTitle, gridValues, scoreDigits } from "../src/marks/cells";
 import { diverging, ink } from "../src/marks/colour";
 import { isOurs, isPick, moveCell } from "../src/marks/keys";
-import { count, digitsFor, linear, percent, percentile, plain, signed } from "../src/marks/scale";
+import { count, digitsFor, linear, percent, percentile, plain, signed, weightText } from "../src/marks/scale";
 import type { Cells, Spec } from "../src/wire";
 
 test("percentile interpolates and leaves out what is not finite", () => {
@@ -27,6 +27,7 @@ test("numbers are written with a true minus, and never as minus zero", () => {
   assert.equal(percent(0.7), "70%");
   assert.equal(percent(0.001), "under 1%");
   assert.deepEqual([0.111, 0.0042, 12, 0].map(digitsFor), [2, 4, 2, 3]);
+  assert.deepEqual([1, 0.484, 0.0031, 0].map(weightText), ["1.00", ".48", ".003", ".000"]);
 });
 
 test("the ramp is neutral at zero, symmetric in its ends, and clips beyond the limit", () => {
@@ -110,6 +111,16 @@ test("the card tells value, score, place and method", () => {
   assert.match(describeCell({ layer: 1, head: 1 }, spec, cells, grid)[3] ?? "", /preview \(attribution\)/);
   assert.match(describeCell({ layer: 1, head: 0 }, spec, cells, grid)[1] ?? "", /not defined/);
   assert.equal(scoreDigits(spec), 4);
+});
+
+test("the grid names its stack where the ranker has several", () => {
+  const title = (kind: string, stack: string) =>
+    gridTitle({ ...spec, ranker: { kind }, grid: { ...spec.grid, stack } } as Spec);
+  assert.equal(title("MonoT5", "cross"), "Heads of the decoder's cross-attention");
+  assert.equal(title("MonoT5", "decoder"), "Heads of the decoder's self-attention");
+  assert.equal(title("MonoT5", "encoder"), "Heads of the encoder");
+  assert.equal(title("Generative", "decoder"), "Heads");
+  assert.equal(title("Dot", "doc"), "Heads");
 });
 
 test("another metric is never called a share of the change", () => {

@@ -86,19 +86,34 @@ const run: RunAttention = {
   received: new Float32Array(4),
 };
 const segments: Segment[] = ["cls", "query", "doc", "sep"];
+const whole = { query: segments, key: segments };
 
 test("edges are filtered by specials and by block, and the shares of the mass are told", () => {
-  const all = chooseEdges(run, segments, { hide_special: false, block: "all" });
+  const all = chooseEdges(run, whole, { hide_added: false, block: "all" });
   assert.deepEqual(all.indices, [0, 1, 2, 3]);
   assert.ok(Math.abs(all.shown_mass - 0.8) < 1e-6);
-  const plain = chooseEdges(run, segments, { hide_special: true, block: "all" });
+  const plain = chooseEdges(run, whole, { hide_added: true, block: "all" });
   assert.deepEqual(plain.indices, [1, 2]);
   assert.ok(Math.abs(plain.shown_mass - 0.3) < 1e-6);
-  assert.ok(Math.abs(plain.special_mass - 0.5) < 1e-6);
-  assert.deepEqual(chooseEdges(run, segments, { hide_special: false, block: "query>doc" }).indices, [2]);
-  assert.deepEqual(chooseEdges(run, segments, { hide_special: false, block: "doc>query" }).indices, [1]);
+  assert.ok(Math.abs(plain.added_mass - 0.5) < 1e-6);
+  assert.deepEqual(chooseEdges(run, whole, { hide_added: false, block: "query>doc" }).indices, [2]);
+  assert.deepEqual(chooseEdges(run, whole, { hide_added: false, block: "doc>query" }).indices, [1]);
   const none = { ...run, weight: new Float32Array(), mass: 0 };
-  assert.equal(chooseEdges(none, segments, { hide_special: false, block: "all" }).shown_mass, 0);
+  assert.equal(chooseEdges(none, whole, { hide_added: false, block: "all" }).shown_mass, 0);
+});
+
+test("prompts are hidden together with special tokens", () => {
+  const prompted: Segment[] = ["prompt", "query", "doc", "sep"];
+  const both = { query: prompted, key: prompted };
+  assert.deepEqual(chooseEdges(run, both, { hide_added: true, block: "all" }).indices, [1, 2]);
+  assert.deepEqual(chooseEdges(run, both, { hide_added: false, block: "all" }).indices, [0, 1, 2, 3]);
+});
+
+test("a query that is no position of the text is not taken for the first token", () => {
+  const step = { ...run, query_pos: new Uint16Array(4), key_pos: new Uint16Array([2, 1, 3, 0]) };
+  const choice = chooseEdges(step, { query: [], key: segments }, { hide_added: true, block: "all" });
+  assert.deepEqual(choice.indices, [0, 1]);
+  assert.ok(Math.abs(choice.added_mass - 0.2) < 1e-6);
 });
 
 test("partners carry the weights of a position's lines, by direction", () => {

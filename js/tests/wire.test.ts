@@ -77,9 +77,25 @@ test("another wire format is refused in words", () => {
 });
 
 // Written by Python's own tests, so that both sides read the same bytes.
-test("the golden fixture decodes into what its spec says", () => {
-  const path = new URL("../../tests/fixtures/wire/patching.json", import.meta.url);
-  const data = JSON.parse(readFileSync(path, "utf8")) as Snapshot;
+const golden = (name: string) => {
+  const path = new URL(`../../tests/fixtures/wire/${name}.json`, import.meta.url);
+  return JSON.parse(readFileSync(path, "utf8")) as Snapshot;
+};
+
+test("cross-attention has one query, which is named, and every key of it", () => {
+  const { spec } = golden("cross");
+  assert.deepEqual(spec.attention.query_labels, ["decoder, first step"]);
+  assert.equal(spec.attention.key_labels, null);
+  for (const { base, source } of spec.attention.heads) {
+    for (const run of [base, source]) assert.deepEqual(run, { edges: 9, of: 9, mass: 1 });
+  }
+});
+
+for (const name of ["patching", "cross"]) {
+  test(`the golden fixture ${name} decodes into what its spec says`, () => checkGolden(golden(name)));
+}
+
+function checkGolden(data: Snapshot) {
   const decodeAll = (encoded: Record<string, string>) =>
     Object.fromEntries(Object.entries(encoded).map(([name, text]) => [name, decodeBase64(text)]));
   const spec = checkSpec(data.spec);
@@ -107,9 +123,10 @@ test("the golden fixture decodes into what its spec says", () => {
     for (const run of [attention.base, attention.source]) {
       assert.equal(run.weight.length, run.edges);
       assert.equal(run.received.length, n);
-      assert.ok(run.query_pos.every((pos) => pos < n) && run.key_pos.every((pos) => pos < n));
+      const n_queries = spec.attention.query_labels?.length ?? n;
+      assert.ok(run.query_pos.every((pos) => pos < n_queries) && run.key_pos.every((pos) => pos < n));
       assert.ok(run.weight.every((weight, i) => i === 0 || weight <= (run.weight[i - 1] as number)));
       assert.ok(run.mass >= 0 && run.mass <= 1.001);
     }
   }
-});
+}

@@ -58,9 +58,7 @@ class Settings(TypedDict, total=False):
     stack: str | None
 
 
-_DEFAULTS = Settings(
-    grid="heads", direction=DIRECTIONS[0], metric="effect", filler=None, truncate=False, docs=None, stack=None
-)
+_DEFAULTS = Settings(grid="heads", direction=DIRECTIONS[0], metric="effect", filler=None, truncate=False, docs=None, stack=None)
 
 
 class Session:

@@ -21,8 +21,8 @@ from transformers.pytorch_utils import Conv1D
 
 from mechviz.patching.runs import Run
 from mechviz.rankers.guards import changed_by_caller
-from mechviz.rankers.hooked import Stack
 from mechviz.rankers.ranker import Ranker
+from mechviz.rankers.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ class Upper:
         """Return ``base`` with each change added, one a row."""
         rows = base.repeat(len(changes), 1, 1)
         for row, change in zip(rows, changes, strict=True):
-            row.addmm_(change.z, self.w_o[layer][change.heads].flatten(0, 1))
+            out = self.w_o[layer][change.heads].flatten(0, 1)
+            row.addmm_(change.z.to(row.dtype), out.to(row.dtype))  # T5 in float16 keeps its residual stream in float32
         return rows
 
     def _mlp(self, layer: int, resid: Tensor) -> Tensor:

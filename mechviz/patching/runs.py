@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from mechviz.rankers.checks import Inputs
-from mechviz.rankers.hooked import Hook, Stack
+from mechviz.rankers.hooked import Hook
 from mechviz.rankers.ranker import Ranker
 from mechviz.rankers.readout import Readout
+from mechviz.rankers.stack import Stack
 from mechviz.text import Tokens
 
 #: Arguments of one layer besides the hidden state: masks, positions, whatever the architecture passes.

@@ -28,7 +28,8 @@ def rows_within(tokens: Tokens, limit: int) -> NDArray[np.int64]:
     text = tokens.positions("doc" if "doc" in tokens.segments else "query")
     if excess >= len(text):
         raise InputError(
-            f"{len(tokens)} tokens do not fit this ranker's limit of {limit} even with the text cut: shorten the query, or the prompt"
+            f"{len(tokens)} tokens do not fit this ranker's limit of {limit} even with the text cut: shorten the query "
+            "or the prompt"
         )
     return np.setdiff1d(np.arange(len(tokens)), text[-excess:])
 
@@ -44,7 +45,8 @@ def too_long(what: str, length: int, limit: int) -> InputError:
 def check_own_tokens(inputs: Inputs) -> None:
     """Refuse a text that has no token of its own (white space, characters the tokenizer drops)."""
     for side in ("query", "doc"):
-        if not any((tokens.offsets[tokens.positions(side), 0] >= 0).any() for tokens in inputs.values()):
+        spans = [tokens.offsets[tokens.positions(side)] for tokens in inputs.values()]
+        if not any((span[:, 1] > span[:, 0]).any() for span in spans):
             raise InputError(f"the {side} has no token of its own under this tokenizer (only spaces or characters that it drops)")
 
 

@@ -75,9 +75,7 @@ class ColBERT(TwoTexts):
 
     @override
     def tokenize_all(self, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Tokens]]:
-        return [
-            {side: self._marked(side, tokens) for side, tokens in inputs.items()} for inputs in super().tokenize_all(pairs)
-        ]
+        return [{side: self._marked(side, tokens) for side, tokens in inputs.items()} for inputs in super().tokenize_all(pairs)]
 
     @override
     def limit(self, stack: str) -> int:
@@ -94,10 +92,12 @@ class ColBERT(TwoTexts):
 
     @override
     def reads(self, stack: str, tokens: Tokens) -> NDArray[np.bool_]:
-        if stack == "query":  # the augmentation is scored though attention does not see it
+        if stack == "doc":
+            reads: NDArray[np.bool_] = tokens.mask & ~np.isin(tokens.ids, self._skipped)
+        else:  # the augmentation is scored though attention does not see it
             expansion = -1 if self._expansion is None else self._expansion[0]
-            return tokens.mask | ((tokens.ids == expansion) & (np.array(tokens.segments) == "prompt"))
-        return tokens.mask & ~np.isin(tokens.ids, self._skipped)
+            reads = tokens.mask | ((tokens.ids == expansion) & (np.array(tokens.segments) == "prompt"))
+        return reads
 
     @override
     def represent(self, hidden: Tensor, reads: Tensor, stack: str) -> Tensor:
@@ -146,7 +146,9 @@ class ColBERT(TwoTexts):
     def describe(self) -> str:
         how = self.interaction
         expansion = f" filled up with {self.tokenizer.mask_token}" if how.expand else ""
-        size = [layer for layer in self.extra.modules() if isinstance(layer, nn.Linear)][-1].out_features if len(self.extra) else 0
+        size = (
+            [layer for layer in self.extra.modules() if isinstance(layer, nn.Linear)][-1].out_features if len(self.extra) else 0
+        )
         width = f", {size} dimensions" if size else ""
         skip = f", {len(how.skip)} words skipped" if how.skip else ""
         return f", query_length={how.query_length}{expansion}, doc_length={how.doc_length}{skip}{width}, score=MaxSim of cosines"
@@ -163,7 +165,9 @@ class ColBERT(TwoTexts):
             return None
         token_id = self.tokenizer.convert_tokens_to_ids(token)
         if token_id is None or token_id == self.tokenizer.unk_token_id:
-            raise UnsupportedModelError(f"{self.name}: its tokenizer has no token {token!r}, which the checkpoint puts into texts")
+            raise UnsupportedModelError(
+                f"{self.name}: its tokenizer has no token {token!r}, which the checkpoint puts into texts"
+            )
         return int(token_id), token
 
     def _skip_ids(self) -> set[int]:

@@ -172,7 +172,9 @@ def read_steps(steps: Sequence[Step], more: Mapping[str, Any], name: str) -> Sai
     if "LogitScore" in found:
         ids = found["LogitScore"].settings
         if ids.get("false_token_id") is None:
-            raise UnsupportedModelError(f"{name} scores one label's logit alone; give the token against it: mv.Generative(labels=)")
+            raise UnsupportedModelError(
+                f"{name} scores one label's logit alone; give the token against it: mv.Generative(labels=)"
+            )
         return Said(kind="Generative", labels=(int(ids["true_token_id"]), int(ids["false_token_id"])), **common)
     projections = tuple(step.module() for step in steps if step.kind == "Dense" and step.module is not None)
     if more.get("model_type") == "ColBERT" or more.get("similarity_fn_name") == "MaxSim":
@@ -206,8 +208,10 @@ def read_colbert(metadata: Mapping[str, Any], projections: tuple[nn.Module, ...]
     metadata = metadata.get("config", metadata)
     similarity, kind = metadata.get("similarity", "cosine"), metadata.get("interaction", "colbert")
     if (similarity, kind) != ("cosine", "colbert"):
-        raise UnsupportedModelError(f"this ColBERT checkpoint has similarity {similarity!r} and interaction {kind!r}; mechviz has cosine MaxSim")
-    known = {
+        raise UnsupportedModelError(
+            f"this ColBERT checkpoint has similarity {similarity!r} and interaction {kind!r}; mechviz has cosine MaxSim"
+        )
+    known: dict[str, Any] = {
         "query_marker": metadata.get("query_token_id"),
         "doc_marker": metadata.get("doc_token_id"),
         "query_length": metadata.get("query_maxlen"),

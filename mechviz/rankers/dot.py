@@ -89,9 +89,11 @@ class Dot(TwoTexts):
 
     @override
     def reads(self, stack: str, tokens: Tokens) -> NDArray[np.bool_]:
-        if self.include_prompt:
+        if self.include_prompt or not self.prefixes[stack]:
             return tokens.mask
-        return tokens.mask & (np.array(tokens.segments) != "prompt")
+        # As sentence-transformers does it, the special token before the prompt is left out with it.
+        reads: NDArray[np.bool_] = tokens.mask & (np.arange(len(tokens)) >= tokens.positions(stack)[0])
+        return reads
 
     @override
     def readout(self, stack: str, inputs: Inputs) -> Readout:

@@ -83,7 +83,9 @@ class Generative(Prompted):
             (labels, known_labels, "labels", "labels=('yes', 'no')"),
         ):
             if needed and known is None:
-                raise InputError(f"{opened.label} does not say its {word}; give the one that it was trained with, such as {example}")
+                raise InputError(
+                    f"{opened.label} does not say its {word}; give the one that it was trained with, such as {example}"
+                )
         return known_prompt or "", known_labels
 
     @override

@@ -18,9 +18,9 @@ from transformers import PreTrainedModel
 
 from mechviz.errors import InputError, NonFiniteError, UnsupportedModelError
 from mechviz.rankers.attention import FORWARDS, IMPLEMENTATION, POINTS
-from mechviz.rankers.families import FAMILIES, Attention, Blocks, Family
-from mechviz.rankers.families.family import Path
+from mechviz.rankers.families import FAMILIES, Blocks, Family
 from mechviz.rankers.guards import refuse_hooks_around, require_exact_products
+from mechviz.rankers.stack import Stack, find
 
 HookFunction = Callable[..., Tensor | None]
 #: A hook name, or a function that chooses names, with the function to call there.
@@ -32,64 +32,11 @@ _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 
 @dataclass(frozen=True)
 class Place:
-    """Where a hook point sits: at a module, its ``in`` put, its ``out`` put, the first ``half`` of that, or inside ``attention``."""
+    """Where a hook point sits: at a module's input (``in``), its output (``out``) or half of that, or inside ``attention``."""
 
     module: nn.Module
     kind: str
     site: str = ""
-
-
-class Stack:
-    """One attention of every layer in a list of blocks: what a grid of heads is made of.
-
-    Attributes
-    ----------
-    name : str
-        ``encoder``, ``decoder`` or ``cross``.
-    blocks : Blocks
-    attention : Attention
-    runner : nn.Module
-        What runs the layers, from token ids to the last hidden state.
-    layers : list of nn.Module
-    final : nn.Module or None
-        The norm after the last layer.
-    first : int
-        Number of stacks whose layers run before these: 1 for the decoder of T5, 0 otherwise.
-    n_layers, n_heads, d_head, d_model, d_mlp : int
-    """
-
-    def __init__(
-        self, model: PreTrainedModel, base: nn.Module, layers: nn.ModuleList, blocks: Blocks, attention: Attention, first: int
-    ) -> None:
-        self.name, self.blocks, self.attention, self.first = attention.stack, blocks, attention, first
-        self.runner = base.get_submodule(blocks.runner)
-        self.final = base.get_submodule(blocks.final) if blocks.final else None
-        self.layers = list(layers)
-        self.n_layers = len(self.layers)
-        self.n_heads = int(model.config.num_attention_heads)
-        self.d_model = int(model.config.hidden_size)
-        self.d_head = _input_size(self.module(0, attention.out)) // self.n_heads
-        self.d_mlp = _input_size(self.module(0, blocks.mlp_out))
-
-    def module(self, layer: int, path: Path) -> Any:
-        """Return a module of one layer by its path, the first of several that exists."""
-        return find(self.layers[layer], path)
-
-    def hook(self, layer: int, site: str) -> str:
-        """Return the full name of a site: of this attention, ``before`` or ``after`` it, its ``attn_out``, or any of the block."""
-        if site in ("before", "after", "attn_out"):
-            suffix = getattr(self.attention, site)
-        elif site in self.attention.sites:
-            suffix = f"{self.attention.name}.hook_{site}"
-        else:
-            suffix = f"hook_{site}"
-        return f"{self.blocks.name}.{layer}.{suffix}"
-
-    def w_o(self, layer: int) -> Tensor:
-        """Return the output projection of each head, dims (head, d_head, d_model)."""
-        out = self.module(layer, self.attention.out)
-        weight = out.weight.T if isinstance(out, nn.Linear) else out.weight  # GPT-2 stores the transpose
-        return cast(Tensor, weight.reshape(self.n_heads, self.d_head, self.d_model))
 
 
 class HookedModel:
@@ -140,8 +87,7 @@ class HookedModel:
     @property
     def max_positions(self) -> int | None:
         """Positions that the model has, None where it has no limit of its own."""
-        offset, positions = self.family.position_offset, getattr(self.model.config, "max_position_embeddings", None)
-        return None if offset is None or positions is None else int(positions) - offset
+        return self.family.positions(self.model.config)
 
     @property
     def cfg(self) -> SimpleNamespace:
@@ -301,7 +247,7 @@ class HookedModel:
         module.__dict__.setdefault(POINTS, {})[place.site] = point
         forward = FORWARDS.get(type(module).__name__)
         if forward is not None:
-            module.forward = partial(forward, module)  # type: ignore[method-assign]
+            module.forward = partial(forward, module)
         stack.callback(_disconnect, module, place.site)
 
     @property
@@ -330,9 +276,7 @@ def family_of(model: nn.Module) -> Family:
         config = cast(Any, model).config
         decodes = not family.causal and getattr(config, "is_decoder", False)
         if decodes or getattr(config, "add_cross_attention", False):
-            raise UnsupportedModelError(
-                f"this {name} is configured as a decoder (is_decoder); mechviz reads it as an encoder"
-            )
+            raise UnsupportedModelError(f"this {name} is configured as a decoder (is_decoder); mechviz reads it as an encoder")
         reason = family.refuse(config)
         if reason:
             raise UnsupportedModelError(f"this {name} cannot be hooked: {reason}")
@@ -352,26 +296,6 @@ def site_of(name: str) -> str:
     return f"mlp_{site}" if owner.endswith(".mlp") else site
 
 
-def find(root: nn.Module, path: Path, optional: bool = False) -> Any:
-    """Return the submodule at a path, the first of several that exists.
-
-    Raises
-    ------
-    UnsupportedModelError
-        There is none, and it is not ``optional``.
-    """
-    for one in [path] if isinstance(path, str) else path:
-        try:
-            return root.get_submodule(one)
-        except AttributeError:
-            continue
-    if optional:
-        return None
-    raise UnsupportedModelError(
-        f"{type(root).__name__} has no module {path}; this version of transformers builds it otherwise than mechviz knows"
-    )
-
-
 def _places_of(layer: nn.Module, blocks: Blocks) -> Iterator[tuple[str, Place]]:
     """Yield the hooks of one layer, without its prefix, in the order in which they fire."""
     yield "hook_resid_pre", Place(layer, "in")
@@ -386,10 +310,6 @@ def _places_of(layer: nn.Module, blocks: Blocks) -> Iterator[tuple[str, Place]]:
     yield "mlp.hook_post", Place(mlp_out, "in")
     yield "hook_mlp_out", Place(mlp_out, "out")
     yield "hook_resid_post", Place(layer, "out")
-
-
-def _input_size(linear: Any) -> int:
-    return int(linear.in_features if isinstance(linear, nn.Linear) else linear.weight.shape[0])
 
 
 def _disconnect(module: nn.Module, site: str) -> None:

@@ -56,7 +56,9 @@ def _kind(checkpoint: Checkpoint) -> str:
     if architecture in family.generative and family.causal:
         if named_qwen3_reranker(*names):
             return "Generative"
-        raise _unsaid(checkpoint, "mv.Generative(name, prompt=..., labels=...) for a reranker, mv.Dot(name, pooling='last') for an embedder")
+        raise _unsaid(
+            checkpoint, "mv.Generative(name, prompt=..., labels=...) for a reranker, mv.Dot(name, pooling='last') for an embedder"
+        )
     if architecture in family.generative:
         if known_labels(*names) is not None:
             return "MonoT5"
@@ -72,5 +74,6 @@ def _kind(checkpoint: Checkpoint) -> str:
 
 def _unsaid(checkpoint: Checkpoint, way_out: str) -> UnsupportedModelError:
     return UnsupportedModelError(
-        f"{checkpoint.name} was saved as {checkpoint.architecture}, which does not say how it ranks. If you know, say so: {way_out}"
+        f"{checkpoint.name} was saved as {checkpoint.architecture}, which does not say how it ranks. "
+        f"If you know, say so: {way_out}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -20,16 +21,14 @@ from mechviz.rankers.readout import Readout
 
 PROMPT = "Query: {query} Document: {doc} Relevant:"
 
-#: Label tokens for and against relevance of the published checkpoints, by the start of their name without the
-#: organisation, as pygaggle lists them (castorini/pygaggle, rerank/transformer.py); the first that fits counts.
+#: Label tokens for and against relevance of the published checkpoints, by a pattern of their name without the
+#: organisation, as pygaggle (castorini/pygaggle, rerank/transformer.py) and rerankers list them.
 LABELS: dict[str, tuple[str, str]] = {
-    "monot5": ("▁true", "▁false"),
-    "inranker": ("▁true", "▁false"),
-    "mt5-3b-mmarco-en-pt": ("▁true", "▁"),
-    "mt5-13b-mmarco": ("▁true", "▁"),
-    "mt5-base": ("▁yes", "▁no"),
-    "ptt5-base": ("▁sim", "▁não"),
-    "monoptt5": ("▁Sim", "▁Não"),
+    r"monot5|inranker": ("▁true", "▁false"),
+    r"mt5-(3b|13b)-mmarco": ("▁true", "▁"),
+    r"mt5-base-.*(msmarco|mmarco)": ("▁yes", "▁no"),
+    r"ptt5-base-.*msmarco": ("▁sim", "▁não"),
+    r"monoptt5": ("▁Sim", "▁Não"),
 }
 
 
@@ -145,7 +144,7 @@ class _Decode(Readout):
 def known_labels(*names: str) -> tuple[str, str] | None:
     """Return the label tokens of a published checkpoint, by any of its names; None where none is known."""
     for name in (name.rstrip("/").rpartition("/")[2].lower() for name in names):
-        for start, labels in LABELS.items():
-            if name.startswith(start):
+        for pattern, labels in LABELS.items():
+            if re.match(pattern, name):
                 return labels
     return None

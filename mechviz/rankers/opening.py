@@ -114,9 +114,8 @@ _NEEDS: Mapping[str, str] = {
 
 def _misfit(found: str, kind: str, fitting: Collection[str]) -> str:
     known = [name for name in supported() if name in fitting]
-    return (
-        f"{kind} needs {_NEEDS[kind]}, and {found} has another end (a score without trained weights would be random). "
-        + (f"In this family {kind} opens {', '.join(known)}" if known else f"{kind} opens no class of this family")
+    return f"{kind} needs {_NEEDS[kind]}, and {found} has another end (a score without trained weights would be random). " + (
+        f"In this family {kind} opens {', '.join(known)}" if known else f"{kind} opens no class of this family"
     )
 
 
@@ -127,8 +126,8 @@ def _device(device: object) -> torch.device:
         chosen = torch.device(cast(str, device))
     except (RuntimeError, TypeError) as error:
         raise InputError(f"device={shown(device)} is none that torch knows; give 'cpu', 'cuda', 'cuda:1' or 'mps'") from error
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(chosen.type, lambda: True)()
-    if not there:
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(chosen.type, True):
         raise InputError(f"device={shown(device)}: torch finds no such device on this machine; leave it out for the CPU")
     return chosen
 

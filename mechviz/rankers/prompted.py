@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,11 +11,11 @@ from transformers import PreTrainedModel
 from typing_extensions import override
 
 from mechviz.errors import InputError, InputTypeError, shown
-from mechviz.rankers.checks import Inputs
-from mechviz.rankers.conventions import Opened, Said
+from mechviz.rankers.conventions import Opened
 from mechviz.rankers.families import Family
 from mechviz.rankers.heads import TermLogits
 from mechviz.rankers.opening import Options, open_model
+from mechviz.rankers.pooling import last
 from mechviz.rankers.ranker import Ranker
 from mechviz.rankers.readout import Readout
 from mechviz.rankers.tokenize import fill_prompt, parse_prompt, tokenize
@@ -38,7 +38,7 @@ class Prompted(Ranker):
         self,
         name: str | PreTrainedModel,
         prompt: str | None,
-        labels: tuple[str, str] | None,
+        labels: tuple[str | int, str | int] | None,
         score: str | None,
         options: Options,
     ) -> None:
@@ -91,8 +91,7 @@ class Labels(Readout):
         self.logits, self.score = logits, score
 
     def __call__(self, hidden: Tensor, reads: Tensor) -> Tensor:
-        from mechviz.rankers.pooling import last
-
+        """Return the scores, dims (row)."""
         return self.score(self.logits(last(hidden, reads)))
 
 

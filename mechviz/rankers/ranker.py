@@ -18,12 +18,12 @@ from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.rankers.checkpoint import check_tokenizer, weight_hash
 from mechviz.rankers.checks import Inputs, check_docs, check_own_tokens, pairwise, rows_within, too_long
 from mechviz.rankers.conventions import Opened
-from mechviz.rankers.hooked import Hook, HookedModel, HookFunction, Stack
+from mechviz.rankers.hooked import Hook, HookedModel, HookFunction
 from mechviz.rankers.readout import Readout
+from mechviz.rankers.stack import Stack
 from mechviz.results import Ranking
 from mechviz.text.checks import check_text
 from mechviz.text.tokens import Tokens
-
 
 #: Where neither model nor tokenizer has a limit of its own: what such models were trained with.
 DEFAULT_LENGTH = 512
@@ -172,9 +172,7 @@ class Ranker(ABC):
         return Ranking(query, np.argsort(-scores, kind="stable"), scores)
 
     @contextmanager
-    def hooks(
-        self, fwd_hooks: Sequence[Hook] = (), bwd_hooks: Sequence[Hook] = (), stack: str | None = None
-    ) -> Iterator[None]:
+    def hooks(self, fwd_hooks: Sequence[Hook] = (), bwd_hooks: Sequence[Hook] = (), stack: str | None = None) -> Iterator[None]:
         """Add hooks for the time of a ``with`` block.
 
         Parameters
@@ -374,7 +372,9 @@ def check_ranker(ranker: object) -> Ranker:
     InputTypeError
     """
     if not isinstance(ranker, Ranker):
-        raise InputTypeError(f"the ranker must be one that mv.load, or a class such as mv.Dot or mv.Cat, opened, not {shown(ranker)}")
+        raise InputTypeError(
+            f"the ranker must be one that mv.load, or a class such as mv.Dot or mv.Cat, opened, not {shown(ranker)}"
+        )
     return ranker
 
 

@@ -21,8 +21,9 @@ from mechviz.rankers.towers import TwoTexts
 
 
 class Splade(TwoTexts):
-    """A SPLADE ranker: each text becomes term weights, ``max over positions of log1p(relu(logit))``; the score is their dot
-    product (Formal et al. 2021, SPLADE-max).
+    """A SPLADE ranker: the score is the dot product of two bags of weighted vocabulary terms.
+
+    A term weighs the maximum over positions of ``log1p(relu(logit))`` (SPLADE-max, Formal et al. 2021).
 
     Parameters
     ----------
@@ -50,7 +51,9 @@ class Splade(TwoTexts):
         opened = open_model(name, self.kind, _classes, options)
         query = None if query_name is None else open_model(query_name, self.kind, _classes, options)
         if opened.said.kind not in (None, "Splade"):
-            raise UnsupportedModelError(f"{opened.label} says that it is a {opened.said.kind} ranker; open it with mv.{opened.said.kind}")
+            raise UnsupportedModelError(
+                f"{opened.label} says that it is a {opened.said.kind} ranker; open it with mv.{opened.said.kind}"
+            )
         super().__init__(opened, query, options.get("max_length"))
 
     @override

@@ -99,17 +99,18 @@ def _tokens(encoding: Any, row: Sequence[Parts], special: dict[int | None, str],
     ids = np.array(encoding.ids, dtype=np.int64)
     segments, labels, offsets = [], [], []
     sequences = [_Sequence(parts) for parts in row]
-    for token, token_id, owner, span in zip(
+    for spelled, token_id, owner, span in zip(
         encoding.tokens, encoding.ids, encoding.sequence_ids, encoding.offsets, strict=True
     ):
         if owner is None:
             segments.append(special.get(token_id, "sep"))
-            labels.append(token)
+            labels.append(spelled)
             offsets.append((-1, -1))
             continue
-        segment, start, end, label = sequences[owner].find(*span)
+        # T5 writes `a` as two tokens over one character: the first is the space before it.
+        segment, start, end, label = sequences[owner].find(span[0], span[0] if spelled == "▁" else span[1])
         segments.append(segment)
-        labels.append(label or token)
+        labels.append(label or spelled)
         offsets.append((start, end))
     return Tokens(
         ids=ids,
@@ -134,17 +135,16 @@ class _Sequence:
         self.starts = [0, *self.ends[:-1]]
 
     def find(self, start: int, end: int) -> tuple[str, int, int, str]:
-        """Return segment, start and end within its text (-1 where there is none), and the characters of a token."""
+        """Return segment, start and end within its text, and the characters of a token; of white space alone, none."""
+        part = self._part(min(start, len(self.text) - 1))
         while start < end and self.text[start].isspace():  # some tokenizers count the space before a word to it
             start += 1
-        first = self._part(min(start, len(self.text) - 1))
-        if start == end:
-            return self.parts[first], -1, -1, ""
-        last = self._part(end - 1)
-        # A token over the border of a prompt belongs to the user's text, so that none of it is lost.
-        part = last if self.parts[first] == "prompt" else first
+        if start < end:
+            part = self._part(start)
+            if self.parts[part] == "prompt":  # a token over its border belongs to the user's text: none of that is lost
+                part = self._part(end - 1)
         at = self.starts[part]
-        start, end = max(start, at), min(end, self.ends[part])
+        start, end = (min(max(position, at), self.ends[part]) for position in (start, end))
         if self.parts[part] == "prompt":
             at = 0  # the text that the ranker wrote is the whole sequence
         return self.parts[part], start - at, end - at, self.text[start:end]

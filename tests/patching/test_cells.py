@@ -3,13 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mechviz.errors import InputError
-from mechviz.patching.cells import CPU_POSITIONS, even_rows, grid_shape, rows_per_batch
+from mechviz.patching.cells import CPU_POSITIONS, check_grid, even_rows, rows_per_batch
 
 
 def test_the_heads_grid():
-    assert grid_shape("heads", 6, 12) == {"layer": 6, "head": 12}
+    check_grid("heads")
     with pytest.raises(InputError, match=r"grid='tails'.*'heads'"):
-        grid_shape("tails", 6, 12)
+        check_grid("tails")
 
 
 @given(st.integers(1, 9000), st.integers(8, 4096), st.integers(8, 16384), st.booleans(), st.integers(1, 2**32))

@@ -10,10 +10,11 @@ import xarray as xr
 import mechviz as mv
 from mechviz.errors import InputError, InputTypeError, MechvizError
 from mechviz.patching import Session, edits
-from mechviz.patching.kernel import Kernel, _low_rank_pays
+from mechviz.patching.kernel import Fused, _low_rank_pays
 from tests import texts
 from tests.conftest import save_dot
-from tests.oracles import close, patch_heads_one_at_a_time, plain_scorer
+from tests.minilm import patch_heads_one_at_a_time, plain_scorer
+from tests.plain import close
 
 QUERY, DOC = "what is a caldera", "A caldera is a large basin that forms when a volcano empties."
 CHANGE = mv.perturb.append("lava")
@@ -138,9 +139,16 @@ def test_functions_of_the_callers_that_raise_are_named(dot):
         mv.patch(dot, QUERY, DOC, CHANGE, metric=broken)
 
 
-def test_a_query_is_never_cut(dot):
+def test_a_query_beside_a_document_is_never_cut(cat):
     with pytest.raises(InputError, match="shorten the query"):
-        mv.patch(dot, "tea " * 200, DOC, CHANGE, truncate=True)
+        mv.patch(cat, "tea " * 200, DOC, CHANGE, truncate=True)
+
+
+def test_a_query_that_runs_alone_is_cut_and_told_of(dot):
+    with pytest.raises(InputError, match="the query has 202 tokens"):
+        mv.patch(dot, "tea " * 200, DOC, CHANGE)
+    pair = mv.patch(dot, "tea " * 200, DOC, CHANGE, truncate=True).pair
+    assert "the query was cut from 202 to 128 tokens" in pair.truncated
 
 
 def test_a_document_cut_beside_a_changed_query_is_told_of(dot):
@@ -155,7 +163,7 @@ def test_truncation_leaves_something_of_both_texts(ranker):
 
 def test_a_wrapper_around_the_layers_is_refused(ranker):
     """Entering the model at a layer would leave it out."""
-    handle = ranker.encoder.base.encoder.register_forward_hook(lambda module, args, output: output)
+    handle = ranker.hooked.base.encoder.register_forward_hook(lambda module, args, output: output)
     try:
         with pytest.raises(InputError, match="around its layers"):
             mv.patch(ranker, QUERY, DOC, CHANGE)
@@ -224,15 +232,15 @@ def test_open_hooks_do_not_mix_with_patches(dot):
 def test_memory_that_runs_out_halves_the_chunk(dot, monkeypatch):
     """A fake allocator that refuses more than three rows."""
     expected = mv.patch(dot, QUERY, DOC, CHANGE)
-    finish, tried = Kernel.finish, []
+    finish, tried = Fused.finish, []
 
-    def small_memory(self, layer, resid_pre, attn_out, changes):
+    def small_memory(self, layer, changes):
         tried.append(len(changes))
         if len(changes) > 3:
             raise torch.OutOfMemoryError("fake")
-        return finish(self, layer, resid_pre, attn_out, changes)
+        return finish(self, layer, changes)
 
-    monkeypatch.setattr(Kernel, "finish", small_memory)
+    monkeypatch.setattr(Fused, "finish", small_memory)
     np.testing.assert_allclose(mv.patch(dot, QUERY, DOC, CHANGE).patched, expected.patched, atol=1e-6)
     assert tried[:2] == [4, 2]
     assert max(tried[1:]) <= 2, "once too large, always too large"
@@ -242,7 +250,7 @@ def test_an_error_that_is_not_about_memory_is_not_swallowed(dot, monkeypatch):
     def broken(*_):
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(Kernel, "finish", broken)
+    monkeypatch.setattr(Fused, "finish", broken)
     with pytest.raises(RuntimeError, match="something else"):
         mv.patch(dot, QUERY, DOC, CHANGE)
 
@@ -267,7 +275,7 @@ def test_two_threads_on_one_ranker_do_not_mix(dot):
 def test_weights_that_overflow_are_named(tmp_path):
     ranker = mv.Dot(str(save_dot(tmp_path / "dot", normalize=False)))
     with torch.no_grad():
-        ranker.encoder.parts(2).mlp_norm.weight.fill_(3e38)
+        ranker.hooked.main.module(2, "output.LayerNorm").weight.fill_(3e38)
     with pytest.raises(MechvizError, match="NaN or inf"):
         mv.patch(ranker, QUERY, DOC, CHANGE)
 
@@ -278,7 +286,7 @@ def test_all_minilm_against_plain_transformers(minilm, names):
     folder = minilm.model.config._name_or_path
     query, doc = texts.queries()["q2"], " ".join(texts.docs()[name] for name in names)
     result = mv.patch(minilm, query, doc, mv.perturb.append("volcano"))
-    model, score = plain_scorer(minilm, folder, query)
+    model, score = plain_scorer(folder, query)
     plain = patch_heads_one_at_a_time(model, score, result.pair.base, result.pair.source)
     assert np.abs(result.patched.values - plain).max() <= 1e-5
     assert _low_rank_pays(len(result.pair.base), 384, 32, 12) == (len(names) > 1)

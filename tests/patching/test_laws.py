@@ -11,7 +11,8 @@ from mechviz.errors import InputError
 from mechviz.patching import Edit, Session
 from mechviz.patching.edits import run_cells
 from mechviz.results import DIRECTIONS
-from tests.oracles import close, patch_heads_one_at_a_time, plain_scorer
+from tests.cases import CASES
+from tests.plain import OUTPUTS, Plain, close, patch_heads_one_at_a_time
 
 QUERY = "why are hot springs warm"
 DOC = "Hot springs are warm because water is heated by rock and rises again through cracks."
@@ -22,6 +23,14 @@ CHANGES = {
     "delete": mv.perturb.delete("because water"),
     "query": mv.perturb.on_query(mv.perturb.append("lava")),
 }
+MAIN = ("Dot bert mean", "Dot bert cls", "Cat bert", "MonoT5 t5 ('true', 'false')", "ColBERT bert stanford")
+#: Every case with a changed document and a changed query, in every stack; the main ones with every change.
+SESSIONS = [
+    (name, change, stack)
+    for name, case in CASES.items()
+    for change in (CHANGES if name in MAIN else ("append", "query"))
+    for stack in case.stacks
+]
 
 
 def scores_of(session, cells, max_rows=64):
@@ -31,53 +40,87 @@ def scores_of(session, cells, max_rows=64):
     return scores
 
 
-@pytest.fixture(params=list(CHANGES))
-def session(ranker, request):
-    return Session(ranker, QUERY, DOC, CHANGES[request.param])
+def z_cells(session, run):
+    """Every head of the session's stack, with z of a run."""
+    return [
+        [Edit(session.stack.hook(layer, "z"), z[0], heads=(head,))]
+        for layer, z in enumerate(run.z)
+        for head in range(session.stack.n_heads)
+    ]
 
 
-def test_batched_cells_equal_one_plain_forward_pass_each(request, ranker):
+@pytest.fixture(params=SESSIONS, ids=lambda param: ", ".join(filter(None, param)))
+def session(request, opened):
+    name, change, stack = request.param
+    return Session(opened(CASES[name]), QUERY, DOC, CHANGES[change], stack=stack or None)
+
+
+@pytest.mark.parametrize(("name", "stack"), [(name, stack) for name, case in CASES.items() for stack in case.stacks])
+def test_batched_cells_equal_one_plain_forward_pass_each(name, stack, opened, checkpoint):
     """The engine against plain transformers, eager, one torch hook and one full pass a cell."""
-    folder = ranker.model.config._name_or_path
-    for direction in ("perturbed->original", "original->perturbed"):
-        result = mv.patch(ranker, QUERY, DOC, CHANGES["append"], direction=direction)
-        model, score = plain_scorer(ranker, folder, QUERY)
-        plain = patch_heads_one_at_a_time(model, score, result.pair.base, result.pair.source)
-        assert np.abs(result.patched.values - plain).max() <= close(np.abs(plain).max())
-        assert np.ptp(plain) > 100 * close(np.abs(plain).max()), "the heads must differ for this to mean something"
+    case = CASES[name]
+    plain = Plain(case, checkpoint(case))
+    outputs = OUTPUTS[case.family.partition(",")[0], stack]
+    for direction in DIRECTIONS if name in MAIN else DIRECTIONS[:1]:
+        result = mv.patch(opened(case), QUERY, DOC, CHANGES["append"], direction=direction, stack=stack or None)
+        expected = patch_heads_one_at_a_time(plain.model, outputs, plain.scorer(QUERY), result.pair.base, result.pair.source)
+        assert np.abs(result.patched.values - expected).max() <= close(np.abs(expected).max())
+        assert np.ptp(expected) > 100 * close(np.abs(expected).max()), "the heads must differ for this to mean something"
 
 
 def test_patching_nothing_gives_the_base_score(session):
-    base = session.pair.base_score
+    base, stack = session.pair.base_score, session.stack
     nothing = [
         [],
-        [Edit("blocks.1.attn.hook_z", session.base.z[1][0])],
-        [Edit("blocks.1.hook_resid_pre", session.base.resid_pre[1][0])],
-        [Edit("blocks.2.attn.hook_pattern", lambda pattern: pattern)],
+        [Edit(stack.hook(1, "z"), session.base.z[1][0])],
+        [Edit(stack.hook(1, "resid_pre"), session.base.resid_pre[1][0])],
+        [Edit(stack.hook(stack.n_layers - 1, "pattern"), lambda pattern: pattern)],
     ]
     assert np.abs(scores_of(session, nothing) - base).max() <= close(base)
 
 
 def test_patching_everything_at_the_bottom_gives_the_source_score(session):
-    source = session.pair.source_score
-    everything = [[Edit("blocks.0.hook_resid_pre", session.source.resid_pre[0][0])]]
-    assert abs(scores_of(session, everything)[0] - source) <= close(source)
+    pair, stack = session.pair, session.stack
+    assert pair.masks_equal
+    assert pair.reads_equal
+    bottom = scores_of(session, [[Edit(stack.hook(0, "resid_pre"), session.source.resid_pre[0][0])]])[0]
+    # T5's decoder starts alike in both runs: what differs comes from the encoder, where this law is its own case.
+    expected = pair.base_score if stack.blocks.name == "decoder_blocks" else pair.source_score
+    assert abs(bottom - expected) <= close(expected)
 
 
-def test_a_source_like_the_base_moves_nothing(ranker):
-    session = Session(ranker, QUERY, DOC, CHANGES["append"])
-    same = [[Edit(f"blocks.{i}.attn.hook_z", session.base.z[i][0], heads=(h,))] for i in range(3) for h in range(4)]
-    assert np.abs(scores_of(session, same) - session.pair.base_score).max() <= close(session.pair.base_score)
+@pytest.mark.parametrize("side", ["doc", "query"])
+def test_a_skip_list_makes_runs_that_cannot_be_exchanged(opened, side):
+    """ColBERT leaves punctuation out of one run and reads the filler there in the other; the result says so."""
+    ranker = opened(CASES["ColBERT bert stanford"])
+    change = mv.perturb.append("!")
+    pair = mv.make_pair(ranker, QUERY, DOC, change if side == "doc" else mv.perturb.on_query(change))
+    assert pair.reads_equal == (side == "query")
+
+
+def test_a_source_like_the_base_moves_nothing(session):
+    same = scores_of(session, z_cells(session, session.base))
+    assert np.abs(same - session.pair.base_score).max() <= close(session.pair.base_score)
 
 
 def test_all_heads_of_a_layer_together_are_its_z(session):
+    stack, layer = session.stack, session.stack.n_layers - 1
+    z = stack.hook(layer, "z")
     cells = [
-        [Edit("blocks.1.attn.hook_z", session.source.z[1][0], heads=(h,)) for h in range(4)],
-        [Edit("blocks.1.attn.hook_z", session.source.z[1][0])],
-        [Edit("blocks.1.hook_attn_out", session.source.attn_out[1][0])],
+        [Edit(z, session.source.z[layer][0], heads=(h,)) for h in range(stack.n_heads)],
+        [Edit(z, session.source.z[layer][0])],
+        [Edit(stack.hook(layer, "attn_out"), session.source.attn_out[layer][0])],
     ]
     scores = scores_of(session, cells)
     assert np.ptp(scores) <= close(scores[0])
+
+
+def test_the_fast_layers_equal_the_models_own(session, monkeypatch):
+    """The same cells through `Upper` or `Fused` and through the model's own layers, hooked."""
+    cells = z_cells(session, session.source)
+    fast = scores_of(session, cells)
+    monkeypatch.setattr("mechviz.patching.edits.upper", lambda ranker, run: None)
+    assert np.abs(fast - scores_of(session, cells)).max() <= close(session.pair.base_score)
 
 
 @pytest.mark.parametrize("max_rows", [1, 3, 5, 100])
@@ -87,17 +130,9 @@ def test_chunks_change_nothing(ranker, max_rows):
     assert np.abs(scores_of(session, cells, max_rows) - scores_of(session, cells)).max() <= close(session.pair.base_score)
 
 
-def test_the_fused_layers_equal_the_models_own(ranker, monkeypatch):
-    """The same cells through `Kernel` and through the model's layers."""
-    fast = mv.patch(ranker, QUERY, DOC, CHANGES["append"])
-    monkeypatch.setattr("mechviz.patching.kernel.Kernel.fits", staticmethod(lambda encoder: False))
-    slow = mv.patch(ranker, QUERY, DOC, CHANGES["append"])
-    assert np.abs(fast.patched.values - slow.patched.values).max() <= close(fast.pair.base_score)
-
-
 HOOKS = {
-    "mlp_in": lambda e: e.parts(2).mlp_in.register_forward_hook(lambda module, args, output: output * 1.5),
-    "query": lambda e: e.parts(1).query.register_forward_hook(lambda module, args, output: output * 1.5),
+    "mlp_in": lambda e: e.module(2, e.blocks.mlp_in).register_forward_hook(lambda module, args, output: output * 1.5),
+    "query": lambda e: e.module(1, e.blocks.fused.query).register_forward_hook(lambda module, args, output: output * 1.5),
     "layer, before": lambda e: e.layers[1].register_forward_pre_hook(lambda module, args: (args[0] * 1.5, *args[1:])),
     "layer, after": lambda e: e.layers[1].register_forward_hook(lambda module, args, output: output * 1.5),
 }
@@ -107,7 +142,7 @@ HOOKS = {
 def test_a_hook_of_the_users_own_counts(ranker, where):
     """A caller's torch hook on a layer is part of the model: the fused path must step aside."""
     plain = mv.patch(ranker, QUERY, DOC, CHANGES["append"])
-    handle = HOOKS[where](ranker.encoder)
+    handle = HOOKS[where](ranker.hooked.main)
     try:
         hooked = mv.patch(ranker, QUERY, DOC, CHANGES["append"])
         assert hooked.pair.base_score != pytest.approx(plain.pair.base_score, abs=1e-4)
@@ -121,15 +156,17 @@ def test_a_hook_of_the_users_own_counts(ranker, where):
         handle.remove()
 
 
-def test_every_hook_that_is_offered_counts(ranker):
+def test_every_hook_that_is_offered_counts(any_ranker):
     """Seeded noise that differs by position, at every position, moves the score at each hook."""
-    session = Session(ranker, QUERY, DOC, CHANGES["append"])
+    session = Session(any_ranker, QUERY, DOC, CHANGES["append"])
     generator = torch.Generator().manual_seed(11)
-    names = ranker.encoder.names(None)
+    names = any_ranker.towers[session.base.stack].names(None)
 
     def noisy(activation):
         noise = torch.randn(activation.shape, generator=generator)
-        if activation.shape[-1] == activation.shape[-2] and bool((activation >= 0).all()):  # a pattern stays one
+        if activation.shape[-2:] == (1, 1):  # the pattern of one position: it can only be switched off
+            return activation * noise
+        if bool((activation >= 0).all()) and torch.allclose(activation.sum(-1), torch.ones(1)):  # a pattern stays one
             return torch.softmax(torch.log(activation + 1e-9) + noise, dim=-1)
         return activation + noise
 
@@ -175,7 +212,7 @@ def test_an_edit_that_cannot_be_is_refused(cat, edit, words):
     session = Session(cat, QUERY, DOC, CHANGES["append"])
     with pytest.raises(InputError, match=words):
         scores_of(session, [[edit]])
-    assert not cat.encoder.hooked()
+    assert not cat.hooked.active()
 
 
 WORDS = st.lists(
@@ -200,3 +237,35 @@ def test_the_laws_hold_for_any_two_texts(cat, query, doc, other, direction):
     texts = (pair.query, pair.doc), (pair.query, pair.changed)
     for said, (q, d) in zip((pair.original_score, pair.perturbed_score), texts, strict=True):
         assert abs(said - cat.score(q, d)[0]) <= close(said)
+
+
+@pytest.mark.parametrize(("name", "side"), [("Dot bert mean", "doc"), ("Cat bert", "doc"), ("ColBERT bert stanford", "query")])
+def test_a_stack_that_cannot_move_is_refused(name, side, opened):
+    ranker = opened(CASES[name])
+    with pytest.raises(InputError, match=r"stack='cross'; a .* ranker has"):
+        mv.patch(ranker, QUERY, DOC, CHANGES["append"], stack="cross")
+    if name.startswith("Cat"):
+        return
+    change = CHANGES["append" if side == "doc" else "query"]
+    other = "query" if side == "doc" else "doc"
+    with pytest.raises(InputError, match=f"the perturbation changes the {side}, and nothing in the stack '{other}'"):
+        mv.patch(ranker, QUERY, DOC, change, stack=other)
+
+
+def test_cells_may_hold_edits_of_several_stacks(opened):
+    """An encoder head and a cross-attention head together, against one plain pass with both hooks."""
+    ranker = opened(CASES["MonoT5 t5 ('true', 'false')"])
+    session = Session(ranker, QUERY, DOC, CHANGES["append"])
+    cross = Session(ranker, QUERY, DOC, CHANGES["append"], stack="cross")
+    first = Edit("encoder_blocks.1.attn.hook_z", session.source.z[1][0], heads=(2,))
+    second = Edit("decoder_blocks.1.cross_attn.hook_z", cross.source.z[1][0], heads=(1,))
+    together, alone, later = scores_of(session, [[first, second], [first], [second]])
+    assert abs(later - scores_of(cross, [[second]])[0]) <= close(later)
+
+    def swap(edit):
+        return (edit.hook, lambda z, hook: edit.apply(z[0])[None])
+
+    with torch.no_grad(), ranker.hooks([swap(first), swap(second)]):
+        expected = float(ranker.score_inputs([session.base.inputs])[0])
+    assert abs(together - expected) <= close(expected)
+    assert abs(together - alone) > close(expected)

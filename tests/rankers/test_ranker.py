@@ -59,7 +59,7 @@ def test_a_long_document_is_refused_or_cut(ranker):
     with pytest.raises(InputError, match=r"has 20\d tokens.*takes 128.*truncate=True"):
         ranker.score(QUERY, long)
     cut = ranker.score(QUERY, long, truncate=True)
-    kept = ranker.checked_inputs(QUERY, long, truncate=True)[ranker.stack_of("doc")]
+    kept = ranker.checked_inputs([(QUERY, long)], truncate=True)[0][ranker.stack_of("doc")]
     assert len(kept) == 128
     assert kept.segments[-1] == "sep"
     assert np.isfinite(cut).all()
@@ -81,7 +81,7 @@ def test_the_callers_model_is_left_as_it_was(ranker):
     try:
         assert (model.config._attn_implementation, torch.is_grad_enabled(), torch.get_float32_matmul_precision()) == before
         assert all(module.training for module in model.modules())
-        assert not ranker.encoder.hooked()
+        assert not ranker.hooked.active()
         assert _torch_hooks(model) == hooks
         assert not any("_mechviz_points" in module.__dict__ for module in model.modules())
         assert all(parameter.grad is None for parameter in model.parameters())
@@ -108,12 +108,12 @@ def test_dropout_does_not_touch_a_model_in_training_mode(tmp_path, kind):
 
 def test_a_hook_of_the_users_own_stays(ranker):
     seen = []
-    handle = ranker.encoder.layers[0].register_forward_hook(lambda *_: seen.append(1))
+    handle = ranker.hooked.main.layers[0].register_forward_hook(lambda *_: seen.append(1))
     try:
         ranker.score(QUERY, DOC)
         ranker.run_with_cache(QUERY, DOC)
         assert seen
-        assert handle.id in ranker.encoder.layers[0]._forward_hooks
+        assert handle.id in ranker.hooked.main.layers[0]._forward_hooks
     finally:
         handle.remove()
 
@@ -131,7 +131,7 @@ def test_lowered_matrix_precision_is_refused(ranker):
 def test_nan_in_the_weights_is_traced_to_layer_and_site(tmp_path, layer):
     ranker = mv.Dot(str(save_dot(tmp_path / "dot")))
     with torch.no_grad():
-        ranker.encoder.parts(layer).mlp_in.weight[0, 0] = float("nan")
+        ranker.hooked.main.module(layer, "intermediate.dense").weight[0, 0] = float("nan")
     with pytest.raises(mv.MechvizError, match=rf"first at blocks\.{layer}\.mlp\.hook_pre"):
         ranker.score(QUERY, DOC)
     with pytest.raises(mv.MechvizError, match=rf"first at blocks\.{layer}\.mlp\.hook_pre"):
@@ -167,17 +167,17 @@ def test_an_unknown_hook_lists_the_sites(ranker):
 
 def test_gradients_reach_every_hook(ranker):
     kept = {}
-    names = ranker.encoder.names(None)
+    names = ranker.hooked.names(None)
 
     def keep(value, hook):
         value.retain_grad()
         kept.setdefault(hook.name, value)
 
     stack = ranker.stack_of("doc")
-    inputs = ranker.checked_inputs(QUERY, DOC)
+    (inputs,) = ranker.checked_inputs([(QUERY, DOC)])
     readout = ranker.readout(stack, inputs)
     with torch.enable_grad(), ranker.hooks([(lambda name: True, keep)]):
-        readout(*ranker.encode([inputs[stack]]))[0].backward()
+        readout(*ranker.encode([inputs], stack))[0].backward()
     ranker.model.zero_grad(set_to_none=True)
     assert set(kept) == set(names)
     assert all(value.grad is not None and bool((value.grad != 0).any()) for value in kept.values())
@@ -189,7 +189,7 @@ def test_backward_hooks_see_the_gradient(ranker):
         torch.enable_grad(),
         ranker.hooks(bwd_hooks=[("blocks.1.attn.hook_z", lambda g, hook: seen.update({hook.name: g.clone()}))]),
     ):
-        ranker.score_inputs([ranker.checked_inputs(QUERY, DOC)])[0].backward()
+        ranker.score_inputs(ranker.checked_inputs([(QUERY, DOC)]))[0].backward()
     ranker.model.zero_grad(set_to_none=True)
     assert bool((seen["blocks.1.attn.hook_z"] != 0).any())
 
@@ -199,10 +199,10 @@ def test_the_hash_follows_the_weights(tmp_path):
     before = ranker.weight_hash()
     assert before == mv.Dot(str(tmp_path / "dot")).weight_hash()
     with torch.no_grad():
-        ranker.encoder.parts(0).query.bias[0] += 1
+        ranker.hooked.main.module(0, "attention.self.query").bias[0] += 1
     changed = ranker.weight_hash()
     assert changed != before
-    ranker.encoder.parts(1).query.weight.data.mul_(2)  # torch does not count this as a change
+    ranker.hooked.main.module(1, "attention.self.query").weight.data.mul_(2)  # torch does not count this as a change
     assert ranker.weight_hash() != changed
 
 

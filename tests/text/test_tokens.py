@@ -6,24 +6,81 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mechviz.errors import InputError
-from mechviz.rankers.tokenize import tokenize
+from mechviz.rankers import tokenize as ranker_tokenize
 from mechviz.text import Tokens
 from mechviz.text.tokens import spread
+from tests.tiny.tokenizers import bytelevel, metaspace, wordpiece
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+
+
+TOKENIZERS = {
+    "wordpiece": wordpiece(),
+    "bytelevel": bytelevel(),
+    "bytelevel, no special tokens": bytelevel("decoder"),
+    **{f"metaspace {kind}": metaspace(kind) for kind in ("t5", "xlmr", "llama")},
+}
+
+
+def tokenize(tokenizer, *parts: tuple[str, str]) -> Tokens:
+    return ranker_tokenize.tokenize(tokenizer, [[[part] for part in parts]])[0]
 
 
 def same(a: Tokens, b: Tokens) -> bool:
     return json.dumps(a.to_dict()) == json.dumps(b.to_dict())
 
 
-@given(TEXT, TEXT)
-def test_offsets_lead_back_to_the_characters(dot, query, doc):
-    tokens = tokenize(dot.tokenizer, ("query", query), ("doc", doc))
+@given(TEXT, TEXT, st.sampled_from(list(TOKENIZERS)))
+def test_offsets_lead_back_to_the_characters(query, doc, kind):
+    tokens = tokenize(TOKENIZERS[kind], ("query", query), ("doc", doc))
     for label, (start, end), segment in zip(tokens.labels, tokens.offsets, tokens.segments, strict=True):
-        if start >= 0:
+        if end > start:
             assert {"query": query, "doc": doc}[segment][start:end] == label
     assert same(tokens, Tokens.from_dict(json.loads(json.dumps(tokens.to_dict()))))
+
+
+@given(TEXT, TEXT, st.sampled_from(list(TOKENIZERS)))
+def test_a_prompt_keeps_every_text_apart(query, doc, kind):
+    """Whatever stands around them, the characters of query and document are theirs, in order, and none is doubled or lost."""
+    parts = [("prompt", "Query: "), ("query", query), ("prompt", "\nDocument:"), ("doc", doc), ("prompt", " Relevant:")]
+    (tokens,) = ranker_tokenize.tokenize(TOKENIZERS[kind], [[parts]])
+    for segment, text in (("query", query), ("doc", doc)):
+        spans = [tuple(tokens.offsets[i]) for i in tokens.positions(segment) if tokens.offsets[i, 1] > tokens.offsets[i, 0]]
+        assert spans == sorted(spans)
+        assert all(0 <= start < end <= len(text) for start, end in spans)
+        assert [tokens.labels[i] for i in tokens.positions(segment) if tokens.offsets[i, 1] > tokens.offsets[i, 0]] == [
+            text[start:end] for start, end in spans
+        ]
+    alone = tokenize(TOKENIZERS[kind], ("doc", doc))
+    assert {c for i in alone.positions("doc") for c in range(*alone.offsets[i])} <= {
+        c for i in tokens.positions("doc") for c in range(*tokens.offsets[i])
+    }
+
+
+@pytest.mark.parametrize("kind", list(TOKENIZERS))
+def test_words_and_spaces(kind):
+    """However a tokenizer writes the space before a word, the words are the user's, and so are the spaces."""
+    tokens = tokenize(TOKENIZERS[kind], ("doc", "hot springs, a lava"))
+    own = tokens.positions("doc")
+    words = tokens.words[own].tolist()
+    assert words[0] == 0
+    assert words == sorted(words)
+    text = ""
+    for i in own:
+        if tokens.offsets[i, 1] > tokens.offsets[i, 0]:
+            text += " " * int(tokens.offsets[i, 0] > len(text)) + tokens.labels[i]
+    assert text == "hot springs, a lava"
+    start = {tokens.labels[i]: bool(tokens.spaces()[i]) for i in own}
+    assert not start[","], "a comma stands beside its word"
+
+
+def test_the_space_that_is_a_token_of_its_own_shows_no_letter_twice(t5_tokenizer):
+    """T5 writes `a` as two tokens over the same character."""
+    tokens = tokenize(t5_tokenizer, ("doc", "is a basin"))
+    assert tokens.strings[:3] == ("▁is", "▁", "a")
+    assert tokens.labels[:3] == ("is", "▁", "a")
+    assert tokens.offsets[1].tolist() == [3, 3]
+    assert tokens.spaces()[:3].tolist() == [True, True, False]
 
 
 def test_a_pair_in_its_segments(cat):

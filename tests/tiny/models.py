@@ -31,7 +31,12 @@ class Tiny:
 T5 = {"d_model": 32, "d_kv": 8, "num_heads": 4, "num_layers": 2, "num_decoder_layers": 3, "d_ff": 48}
 T5 |= {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 16, "decoder_start_token_id": 0}
 DEBERTA = {**ENCODER, "type_vocab_size": 2, "relative_attention": True, "position_buckets": 8, "max_relative_positions": 32}
-DEBERTA |= {"pos_att_type": ["p2c", "c2p"], "norm_rel_ebd": "layer_norm", "pooler_hidden_size": 32, "position_biased_input": False}
+DEBERTA |= {
+    "pos_att_type": ["p2c", "c2p"],
+    "norm_rel_ebd": "layer_norm",
+    "pooler_hidden_size": 32,
+    "position_biased_input": False,
+}
 
 TINY: dict[str, Tiny] = {
     "bert": Tiny("BertConfig", ENCODER, wordpiece),
@@ -43,7 +48,7 @@ TINY: dict[str, Tiny] = {
     "electra": Tiny("ElectraConfig", {**ENCODER, "embedding_size": 16}, wordpiece),
     "roberta": Tiny("RobertaConfig", {**ENCODER, "pad_token_id": 1}, bytelevel),
     "xlm-roberta": Tiny("XLMRobertaConfig", {**ENCODER, "pad_token_id": 1}, lambda: metaspace("xlmr")),
-    "mpnet": Tiny("MPNetConfig", {**ENCODER, "relative_attention_num_buckets": 8}, bytelevel),
+    "mpnet": Tiny("MPNetConfig", ENCODER, bytelevel),
     "deberta-v2": Tiny("DebertaV2Config", {**DEBERTA, "share_att_key": True}, wordpiece),
     "deberta-v2, own position keys": Tiny("DebertaV2Config", {**DEBERTA, "share_att_key": False}, wordpiece),
     "modernbert": Tiny(

@@ -63,7 +63,11 @@ def bytelevel(kind: str = "encoder") -> PreTrainedTokenizerFast:
 
 def metaspace(kind: str = "t5") -> PreTrainedTokenizerFast:
     """Like T5's (``t5``), XLM-RoBERTa's (``xlmr``) or Llama's (``llama``: one word for all that it is given)."""
-    special = {"t5": ["<pad>", "</s>", "<unk>"], "xlmr": ["<s>", "<pad>", "</s>", "<unk>", "<mask>"], "llama": ["<unk>", "<s>", "</s>"]}
+    special = {
+        "t5": ["<pad>", "</s>", "<unk>"],
+        "xlmr": ["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+        "llama": ["<unk>", "<s>", "</s>"],
+    }
     characters = [*string.ascii_letters, *string.digits, *string.punctuation, "\n"]
     vocabulary = [(token, 0.0) for token in special[kind]]
     vocabulary += [("▁", -3.0), *((c, -10.0) for c in characters)]

@@ -65,6 +65,17 @@ export function gridValues(spec: Spec, cells: Cells, unit: Unit): GridValues {
   };
 }
 
+const STACKS: Record<string, string> = {
+  encoder: "encoder",
+  decoder: "decoder's self-attention",
+  cross: "decoder's cross-attention",
+};
+
+/** What the grid shows; the stack is named where the ranker has several that could have been patched. */
+export function gridTitle({ ranker, grid }: Spec): string {
+  return ranker.kind === "MonoT5" ? `Heads of the ${STACKS[grid.stack] ?? grid.stack}` : "Heads";
+}
+
 /** Digits that show the scores of this view: two significant ones of the change that is explained. */
 export const scoreDigits = (spec: Spec) =>
   Math.max(4, digitsFor(spec.scores.perturbed - spec.scores.original));

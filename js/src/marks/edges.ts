@@ -9,30 +9,36 @@ export const EDGE_LIMIT = 4000;
 export const isSpecial = (segment: Segment | undefined) =>
   segment === "cls" || segment === "sep" || segment === "pad";
 
+/** Special tokens and prompts: what the ranker adds to the user's texts. */
+const isAdded = (segment: Segment | undefined) => isSpecial(segment) || segment === "prompt";
+
 export interface EdgeChoice {
   indices: number[];
   /** Shares of the run's whole attention mass. */
   shown_mass: number;
-  special_mass: number;
+  added_mass: number;
 }
+
+/** Segments of the positions that attend, none where these are not of the text, and of those that are attended to. */
+export type Segments = { query: Segment[]; key: Segment[] };
 
 export function chooseEdges(
   run: RunAttention,
-  segments: Segment[],
-  { hide_special, block }: { hide_special: boolean; block: Block },
+  segments: Segments,
+  { hide_added, block }: { hide_added: boolean; block: Block },
 ): EdgeChoice {
   const [from, to] = block.split(">");
   const indices: number[] = [];
   let all = 0;
   let shown = 0;
-  let special = 0;
+  let added = 0;
   for (let i = 0; i < run.weight.length; i++) {
     const weight = run.weight[i] as number;
     all += weight;
-    const [a, b] = [segments[run.query_pos[i] as number], segments[run.key_pos[i] as number]];
-    if (isSpecial(a) || isSpecial(b)) {
-      special += weight;
-      if (hide_special) continue;
+    const [a, b] = [segments.query[run.query_pos[i] as number], segments.key[run.key_pos[i] as number]];
+    if (isAdded(a) || isAdded(b)) {
+      added += weight;
+      if (hide_added) continue;
     }
     if (block !== "all" && (a !== from || b !== to)) continue;
     if (indices.length >= EDGE_LIMIT) continue;
@@ -40,7 +46,7 @@ export function chooseEdges(
     shown += weight;
   }
   const share = (part: number) => (all > 0 ? (part / all) * run.mass : 0);
-  return { indices, shown_mass: share(shown), special_mass: share(special) };
+  return { indices, shown_mass: share(shown), added_mass: share(added) };
 }
 
 /** Weight of every partner of `pos`: `to` holds positions it attends to, `from` those that attend to it. */

@@ -35,6 +35,9 @@ export function signed(value: number, digits = 2): string {
   return Number.isFinite(value) && value > 0 && Number(text) !== 0 ? `+${text}` : text;
 }
 
+/** A weight between 0 and 1, as short as it can be read: .12, .004 */
+export const weightText = (weight: number) => weight.toFixed(weight < 0.01 ? 3 : 2).replace(/^0/, "");
+
 export const count = (value: number) => value.toLocaleString("en-US");
 
 export function percent(share: number): string {

@@ -61,6 +61,14 @@ export function usePositionMarks(ref: RefObject<HTMLElement>): void {
   });
 }
 
+/** The position whose lines stand out, and on which side it was meant: the hovered one, else the pinned one. */
+export function useFocusedPos(): { pos: number; side: Side } | null {
+  const hovered = useField("hovered_pos");
+  const { pos } = useField("selection");
+  const side = useField("pinned_side");
+  return hovered ?? (pos === null ? null : { pos, side });
+}
+
 const posOf = (event: Event) => {
   const pos = (event.target as Element).closest<HTMLElement>("[data-pos]")?.dataset.pos;
   return pos === undefined ? null : Number(pos);

@@ -1,21 +1,21 @@
 /** Two pictures of one head, base and source, level with each other in one scroll container. */
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { type Block, chooseEdges, isSpecial, lineLook, partners } from "../marks/edges";
+import { type Block, chooseEdges, type EdgeChoice, isSpecial, lineLook, partners } from "../marks/edges";
 import { isPick } from "../marks/keys";
 import { joins } from "../marks/rows";
-import { count, percent } from "../marks/scale";
-import type { Side } from "../store";
+import { count, percent, weightText } from "../marks/scale";
 import type { Condition, HeadAttention, RunAttention } from "../wire";
-import { useField, usePositionEvents, usePositionMarks, useView } from "./hooks";
+import { useField, useFocusedPos, usePositionEvents, usePositionMarks, useView } from "./hooks";
+import { QueryLabel, WeightBars } from "./weight_bars";
 
 const LINE_HEIGHT = 18;
 const TIGHT_LINE_HEIGHT = 15;
 const TIGHT_FROM = 60;
 const NUMBERED_PARTNERS = 10;
 
-type PairProps = { attention: HeadAttention; block: Block; hide_special: boolean };
+type PairProps = { attention: HeadAttention; block: Block; hide_added: boolean };
 
-export function LinePair({ attention, block, hide_special }: PairProps) {
+export function LinePair({ attention, block, hide_added }: PairProps) {
   const spec = useField("spec");
   const { pos } = useField("selection");
   const scroll = useRef<HTMLDivElement>(null);
@@ -29,59 +29,92 @@ export function LinePair({ attention, block, hide_special }: PairProps) {
     if (top < box.scrollTop || top > box.scrollTop + box.clientHeight - 60)
       box.scrollTop = top - box.clientHeight / 2;
   }, [pos, height]);
+  const query_label = spec.attention.query_labels?.[0];
+  const choices = useMemo(() => {
+    const choose = (condition: Condition) => {
+      const { segments } = spec.tokens[condition];
+      const query = query_label === undefined ? segments : [];
+      return chooseEdges(attention[condition], { query, key: segments }, { hide_added, block });
+    };
+    return { base: choose("base"), source: choose("source") };
+  }, [spec, attention, hide_added, block]);
   const forward = spec.direction === "perturbed->original";
+  const half = (condition: Condition, text: string) => (
+    <Half
+      title={`${condition} run: ${text}`}
+      hidden={hide_added}
+      {...{ condition, attention, choices, height, query_label }}
+    />
+  );
   return (
     <div class="mv-lines-scroll" ref={scroll} style={{ "--line": `${height}px` }}>
-      <Half
-        title={`base run: ${forward ? "original" : "perturbed"}`}
-        condition="base"
-        {...{ attention, block, hide_special, height }}
-      />
-      <Half
-        title={`source run: ${forward ? "perturbed" : "original"}`}
-        condition="source"
-        {...{ attention, block, hide_special, height }}
-      />
+      {half("base", forward ? "original" : "perturbed")}
+      {half("source", forward ? "perturbed" : "original")}
     </div>
   );
 }
 
-type HalfProps = PairProps & { title: string; condition: Condition; height: number };
+type HalfProps = {
+  title: string;
+  condition: Condition;
+  attention: HeadAttention;
+  choices: Record<Condition, EdgeChoice>;
+  hidden: boolean;
+  height: number;
+  /** What attends, where that is no position of the text. */
+  query_label: string | undefined;
+};
 
-function Half({ title, condition, attention, block, hide_special, height }: HalfProps) {
+function Half({ title, condition, attention, choices, hidden, height, query_label }: HalfProps) {
   const spec = useField("spec");
   const run = attention[condition];
+  const { indices, shown_mass, added_mass } = choices[condition];
   const { segments } = spec.tokens[condition];
-  const choice = useMemo(
-    () => chooseEdges(run, segments, { hide_special, block }),
-    [run, segments, hide_special, block],
-  );
-  const strongest = Math.max(1e-9, ...attention.base.received, ...attention.source.received);
   const rows = segments.length * height;
-  const shown = `showing ${count(choice.indices.length)} of ${count(run.of)} lines, ${percent(choice.shown_mass)} of the mass`;
+  const lines = { run, indices, height };
+  const bars = query_label !== undefined;
+  const shown = `${count(indices.length)} of ${count(run.of)} ${bars ? "weights" : "lines"}, ${percent(shown_mass)} of the mass`;
+  const added = segments.includes("prompt") ? "special and prompt tokens" : "special tokens";
+  const left_out = `hidden: ${percent(added_mass)}, at ${added}`;
+  const largest = (of: Condition) => attention[of].weight[choices[of].indices[0] ?? -1] ?? 0;
   return (
     <div class="mv-half" data-condition={condition}>
       <div class="mv-half-head">
         <h4>{title}</h4>
         <p title={shown}>{shown}</p>
-        {hide_special && <p>{percent(choice.special_mass)} of the mass, at special tokens, is hidden</p>}
+        {hidden && <p title={left_out}>{left_out}</p>}
       </div>
       <div class="mv-half-body">
-        <Column condition={condition} side="from" />
+        {bars ? (
+          <QueryLabel label={query_label} tokens={spec.tokens[condition]} {...lines} />
+        ) : (
+          <Column condition={condition} side="from" />
+        )}
         <div class="mv-strands" style={{ height: `${rows}px` }}>
-          <svg viewBox={`0 0 100 ${rows}`} preserveAspectRatio="none" aria-hidden="true">
-            <FocusedLines run={run} indices={choice.indices} height={height} />
-            <AllLines run={run} indices={choice.indices} height={height} />
-          </svg>
-          <PartnerNumbers run={run} indices={choice.indices} height={height} />
+          {bars ? (
+            <WeightBars {...lines} limit={Math.max(largest("base"), largest("source"))} />
+          ) : (
+            <>
+              <svg viewBox={`0 0 100 ${rows}`} preserveAspectRatio="none" aria-hidden="true">
+                <FocusedLines {...lines} />
+                <AllLines {...lines} />
+              </svg>
+              <PartnerNumbers {...lines} />
+            </>
+          )}
         </div>
-        <Column condition={condition} side="to" received={run.received} strongest={strongest} />
+        <Column
+          condition={condition}
+          side="to"
+          received={bars ? undefined : run.received}
+          strongest={Math.max(1e-9, ...attention.base.received, ...attention.source.received)}
+        />
       </div>
     </div>
   );
 }
 
-type LinesProps = { run: RunAttention; indices: number[]; height: number };
+export type LinesProps = { run: RunAttention; indices: number[]; height: number };
 
 function useLine({ run, indices, height }: LinesProps) {
   const { alignment } = useField("spec");
@@ -113,14 +146,6 @@ function AllLines({ run, indices, height }: LinesProps) {
   );
 }
 
-/** The position whose lines stand out, and on which side it was meant: the hovered one, else the pinned one. */
-function useFocusedPos(): { pos: number; side: Side } | null {
-  const hovered = useField("hovered_pos");
-  const { pos } = useField("selection");
-  const side = useField("pinned_side");
-  return hovered ?? (pos === null ? null : { pos, side });
-}
-
 function FocusedLines({ run, indices, height }: LinesProps) {
   const focus = useFocusedPos();
   const line = useLine({ run, indices, height });
@@ -141,7 +166,7 @@ function PartnerNumbers({ run, indices, height }: LinesProps) {
   const numbers = (side: "from" | "to", weights: Map<number, number>) =>
     [...weights].slice(0, NUMBERED_PARTNERS).map(([pos, weight]) => (
       <span key={`${side}${pos}`} class="mv-weight" data-side={side} style={{ top: `${pos * height}px` }}>
-        {weight.toFixed(2).replace(/^0/, "")}
+        {weightText(weight)}
       </span>
     ));
   return (
@@ -152,7 +177,15 @@ function PartnerNumbers({ run, indices, height }: LinesProps) {
   );
 }
 
-type ColumnProps = { condition: Condition; side: "from" | "to"; received?: Float32Array; strongest?: number };
+const FILLER = "filler: keeps both texts the same length";
+const PROMPT = "prompt: a token that the ranker itself adds";
+
+type ColumnProps = {
+  condition: Condition;
+  side: "from" | "to";
+  received?: Float32Array | undefined;
+  strongest?: number;
+};
 
 function Column({ condition, side, received, strongest = 1 }: ColumnProps) {
   const { store } = useView();
@@ -181,7 +214,7 @@ function Column({ condition, side, received, strongest = 1 }: ColumnProps) {
         data-lm-suppress-shortcuts
         aria-selected={pos === pinned}
         tabIndex={pos === (pinned ?? 0) ? 0 : -1}
-        title={fillers[pos] ? "filler: keeps both texts the same length" : undefined}
+        title={fillers[pos] ? FILLER : segments[pos] === "prompt" ? PROMPT : undefined}
       >
         {received && <i style={{ width: `${(100 * (received[pos] ?? 0)) / strongest}%` }} />}
         <span dir="auto">{label || strings[pos]}</span>

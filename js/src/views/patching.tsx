@@ -1,5 +1,6 @@
 /** The composite view: why the score of a document changed. Three panels over one selection. */
 import type { ComponentChildren } from "preact";
+import { gridTitle } from "../marks/cells";
 import type { Change } from "../wire";
 import { BeforeAfter } from "./before_after";
 import { Boundary } from "./boundary";
@@ -25,7 +26,11 @@ export function PatchingView() {
         <Status />
       </Boundary>
       <div class="mv-panels" data-wide={wide || undefined}>
-        <Panel name="heads" title="Heads" note="what the score does when one head's output is patched">
+        <Panel
+          name="heads"
+          title={gridTitle(spec)}
+          note="what the score does when one head's output is patched"
+        >
           <HeadGrid wide={wide} />
         </Panel>
         <Panel name="texts" title="Texts" note={changeCounts(spec.alignment)}>

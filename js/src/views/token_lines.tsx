@@ -16,8 +16,11 @@ const BLOCKS: [Block, string][] = [
   ["doc>doc", "D→D"],
 ];
 
-const READING =
+const READING_LINES =
   " Violet lines touch a changed token; bars behind the tokens at the right show the mean attention that they receive.";
+const READING_BARS = " A bar is the weight of the token beside it, violet where the token is changed.";
+const ADDED =
+  "special tokens mark where texts begin and end; prompt tokens, in italics, are what the ranker itself writes around them";
 
 /** What patching the head did, in words; null where that is not known. */
 function effectText(grid: GridValues, layer: number, head: number): string | null {
@@ -33,14 +36,16 @@ export function TokenLines() {
   const { layer, head } = useField("selection");
   const grid = useGrid();
   const [block, setBlock] = useState<Block>("all");
-  const [hide_special, setHideSpecial] = useState(false);
+  const [hide_added, setHideAdded] = useState(false);
   const state = heads.get(headKey(layer, head));
-  const missing = !state && progress.live;
+  const { label, query_labels, key_labels } = spec.attention;
+  const one_position = Boolean(key_labels);
+  const missing = !state && progress.live && !one_position;
   useEffect(() => {
     if (missing) openHead(layer, head);
   }, [missing, layer, head, openHead]);
   const segments = spec.tokens.base.segments;
-  const has_blocks = segments.includes("query") && segments.includes("doc");
+  const has_blocks = !query_labels && segments.includes("query") && segments.includes("doc");
   const effect = effectText(grid, layer, head);
   const retry = (
     <button
@@ -56,9 +61,16 @@ export function TokenLines() {
   );
 
   let body: ComponentChildren;
-  if (state?.status === "loaded") {
+  if (one_position) {
     body = (
-      <LinePair attention={state.attention} block={has_blocks ? block : "all"} hide_special={hide_special} />
+      <p class="mv-hint">
+        There is nothing to draw: all of this head's attention goes to its own position, in both runs. What it
+        writes there can still differ between the runs; the patch effect tells.
+      </p>
+    );
+  } else if (state?.status === "loaded") {
+    body = (
+      <LinePair attention={state.attention} block={has_blocks ? block : "all"} hide_added={hide_added} />
     );
   } else if (state?.status === "failed") {
     body = (
@@ -101,21 +113,23 @@ export function TokenLines() {
             ))}
           </fieldset>
         )}
-        <label class="mv-check">
-          <input
-            type="checkbox"
-            data-lm-suppress-shortcuts
-            checked={hide_special}
-            onChange={(event) => setHideSpecial(event.currentTarget.checked)}
-          />
-          hide special tokens
-        </label>
+        {!one_position && (
+          <label class="mv-check" title={ADDED}>
+            <input
+              type="checkbox"
+              data-lm-suppress-shortcuts
+              checked={hide_added}
+              onChange={(event) => setHideAdded(event.currentTarget.checked)}
+            />
+            hide special {segments.includes("prompt") && "and prompt "}tokens
+          </label>
+        )}
       </div>
       {body}
       <p class="mv-muted mv-lines-note">
-        {spec.attention.label && <>{spec.attention.label}. </>}
+        {label && <>{label}. </>}
         Attention is not effect: the number that counts is the patch effect{effect && `, ${effect}`}.
-        {state?.status === "loaded" && READING}
+        {state?.status === "loaded" && !one_position && (query_labels ? READING_BARS : READING_LINES)}
       </p>
     </div>
   );

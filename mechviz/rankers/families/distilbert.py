@@ -25,14 +25,10 @@ FAMILY = Family(
             mlp_out="ffn.lin2",
             mlp_norm="output_layer_norm",
             embed="embeddings",
-            fused=Fused(
-                query="attention.q_lin", key="attention.k_lin", value="attention.v_lin", mlp_act="ffn.activation"
-            ),
+            fused=Fused(query="attention.q_lin", key="attention.k_lin", value="attention.v_lin", mlp_act="ffn.activation"),
         ),
     ),
     heads={"DistilBertForSequenceClassification": Head(("pre_classifier", torch.relu, "classifier"))},
-    masked={
-        "DistilBertForMaskedLM": VocabularyHead("vocab_projector", ("vocab_transform", "activation", "vocab_layer_norm"))
-    },
+    masked={"DistilBertForMaskedLM": VocabularyHead("vocab_projector", ("vocab_transform", "activation", "vocab_layer_norm"))},
     unused=("vocab_", "embeddings.position_ids"),
 )

@@ -168,8 +168,8 @@ class Family:
         Whether a position sees only those before it.
     base_options : mapping
         Arguments that load the base class without parts that no score reads.
-    position_offset : int or None
-        Positions lost to the padding index: RoBERTa counts positions from it. None: the model has no limit of its own.
+    positions : callable
+        Returns, for a configuration, how many positions the model has; None if it has no limit of its own.
     unused : tuple of str
         Prefixes of weights that a checkpoint may hold and a score never reads.
     refuse : callable
@@ -186,7 +186,7 @@ class Family:
     types: bool = False
     causal: bool = False
     base_options: Mapping[str, Any] = field(default_factory=dict)
-    position_offset: int | None = 0
+    positions: Callable[[Any], int | None] = field(default=lambda config: int(config.max_position_embeddings))
     unused: tuple[str, ...] = ()
     refuse: Callable[[Any], str] = field(default=lambda config: "")
 

@@ -4,11 +4,7 @@ from mechviz.rankers.families.family import Attention, Blocks, Family, Head, Voc
 
 BLOCKS = Blocks(
     layers="layers",
-    attentions=(
-        Attention(
-            stack="decoder", module="self_attn", out="self_attn.o_proj", after_path="post_attention_layernorm"
-        ),
-    ),
+    attentions=(Attention(stack="decoder", module="self_attn", out="self_attn.o_proj", after_path="post_attention_layernorm"),),
     mlp=("mlp",),
     mlp_in="mlp.gate_proj",
     mlp_out="mlp.down_proj",

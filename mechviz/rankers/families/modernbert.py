@@ -20,9 +20,7 @@ FAMILY = Family(
         ),
     ),
     heads={
-        "ModernBertForSequenceClassification": Head(
-            ("head", "classifier"), reads=lambda config: str(config.classifier_pooling)
-        )
+        "ModernBertForSequenceClassification": Head(("head", "classifier"), reads=lambda config: str(config.classifier_pooling))
     },
     masked={"ModernBertForMaskedLM": VocabularyHead("decoder", ("head",))},
     unused=("head.", "decoder."),

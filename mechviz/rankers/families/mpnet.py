@@ -27,6 +27,6 @@ FAMILY = Family(
     ),
     heads={"MPNetForSequenceClassification": Head(("classifier",), picks=True)},
     base_options={"add_pooling_layer": False},
-    position_offset=2,
+    positions=lambda config: int(config.max_position_embeddings) - 2,  # they are counted from a fixed padding index
     unused=("pooler.", "lm_head.", "embeddings.position_ids"),
 )

@@ -14,6 +14,6 @@ FAMILY = Family(
     masked={"RobertaForMaskedLM": VocabularyHead("lm_head.decoder", ("lm_head.dense", gelu, "lm_head.layer_norm"))},
     types=True,
     base_options={"add_pooling_layer": False},
-    position_offset=2,
+    positions=lambda config: int(config.max_position_embeddings - config.pad_token_id - 1),
     unused=("pooler.", "lm_head.", "embeddings.position_ids"),
 )

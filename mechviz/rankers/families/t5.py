@@ -6,9 +6,7 @@ ENCODER = Blocks(
     name="encoder_blocks",
     runner="encoder",
     layers="encoder.block",
-    attentions=(
-        Attention(stack="encoder", module="layer.0.SelfAttention", out="layer.0.SelfAttention.o", after_path="layer.1"),
-    ),
+    attentions=(Attention(stack="encoder", module="layer.0.SelfAttention", out="layer.0.SelfAttention.o", after_path="layer.1"),),
     mlp=("layer.1.DenseReluDense",),
     mlp_in=("layer.1.DenseReluDense.wi", "layer.1.DenseReluDense.wi_0"),
     mlp_out="layer.1.DenseReluDense.wo",
@@ -61,6 +59,6 @@ FAMILY = Family(
             "lm_head", scale=lambda config: config.d_model**-0.5 if config.scale_decoder_outputs else 1.0
         )
     },
-    position_offset=None,
+    positions=lambda config: None,
     unused=("decoder.", "lm_head."),
 )

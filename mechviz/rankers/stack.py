@@ -1,0 +1,89 @@
+"""The layers of a model that a grid of heads is made of."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from mechviz.errors import UnsupportedModelError
+from mechviz.rankers.families import Attention, Blocks
+from mechviz.rankers.families.family import Path
+
+
+class Stack:
+    """One attention of every layer in a list of blocks: what a grid of heads is made of.
+
+    Attributes
+    ----------
+    name : str
+        ``encoder``, ``decoder`` or ``cross``.
+    blocks : Blocks
+    attention : Attention
+    runner : nn.Module
+        What runs the layers, from token ids to the last hidden state.
+    layers : list of nn.Module
+    final : nn.Module or None
+        The norm after the last layer.
+    first : int
+        Number of stacks whose layers run before these: 1 for the decoder of T5, 0 otherwise.
+    n_layers, n_heads, d_head, d_model, d_mlp : int
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, base: nn.Module, layers: nn.ModuleList, blocks: Blocks, attention: Attention, first: int
+    ) -> None:
+        self.name, self.blocks, self.attention, self.first = attention.stack, blocks, attention, first
+        self.runner = base.get_submodule(blocks.runner)
+        self.final = base.get_submodule(blocks.final) if blocks.final else None
+        self.layers = list(layers)
+        self.n_layers = len(self.layers)
+        self.n_heads = int(model.config.num_attention_heads)
+        self.d_model = int(model.config.hidden_size)
+        self.d_head = _input_size(self.module(0, attention.out)) // self.n_heads
+        self.d_mlp = _input_size(self.module(0, blocks.mlp_out))
+
+    def module(self, layer: int, path: Path) -> Any:
+        """Return a module of one layer by its path, the first of several that exists."""
+        return find(self.layers[layer], path)
+
+    def hook(self, layer: int, site: str) -> str:
+        """Return the full name of a site: one of this attention, ``before``, ``after`` or ``attn_out`` of it, or of the block."""
+        if site in ("before", "after", "attn_out"):
+            suffix = getattr(self.attention, site)
+        elif site in self.attention.sites:
+            suffix = f"{self.attention.name}.hook_{site}"
+        else:
+            suffix = f"hook_{site}"
+        return f"{self.blocks.name}.{layer}.{suffix}"
+
+    def w_o(self, layer: int) -> Tensor:
+        """Return the output projection of each head, dims (head, d_head, d_model)."""
+        out = self.module(layer, self.attention.out)
+        weight = out.weight.T if isinstance(out, nn.Linear) else out.weight  # GPT-2 stores the transpose
+        return cast(Tensor, weight.reshape(self.n_heads, self.d_head, self.d_model))
+
+
+def find(root: nn.Module, path: Path, optional: bool = False) -> Any:
+    """Return the submodule at a path, the first of several that exists.
+
+    Raises
+    ------
+    UnsupportedModelError
+        There is none, and it is not ``optional``.
+    """
+    for one in [path] if isinstance(path, str) else path:
+        try:
+            return root.get_submodule(one)
+        except AttributeError:
+            continue
+    if optional:
+        return None
+    raise UnsupportedModelError(
+        f"{type(root).__name__} has no module {path}; this version of transformers builds it otherwise than mechviz knows"
+    )
+
+
+def _input_size(linear: Any) -> int:
+    return int(linear.in_features if isinstance(linear, nn.Linear) else linear.weight.shape[0])
