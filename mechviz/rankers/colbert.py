@@ -163,12 +163,12 @@ class ColBERT(TwoTexts):
         """Return id and string of a token that the ranker adds; None for none."""
         if not token:
             return None
-        token_id = self.tokenizer.convert_tokens_to_ids(token)
-        if token_id is None or token_id == self.tokenizer.unk_token_id:
+        token_id = self.tokenizer.get_vocab().get(token)
+        if token_id is None:
             raise UnsupportedModelError(
                 f"{self.name}: its tokenizer has no token {token!r}, which the checkpoint puts into texts"
             )
-        return int(token_id), token
+        return token_id, token
 
     def _skip_ids(self) -> set[int]:
         found: set[int] = set()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -250,12 +250,12 @@ class HookedModel:
             module.forward = partial(forward, module)
         stack.callback(_disconnect, module, place.site)
 
-    @property
+    @cached_property
     def _own_forward(self) -> bool:
         module = self.main.module(0, self.main.attention.module)
         return type(module).__name__ in FORWARDS
 
-    @property
+    @cached_property
     def _configs(self) -> list[Any]:
         models = [module for module in self.model.modules() if isinstance(module, PreTrainedModel)]
         return list({id(model.config): model.config for model in models}.values())
