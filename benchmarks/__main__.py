@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks import heads_grid, machine, startup
+from benchmarks import heads_grid, machine, startup, throughput
 from benchmarks.table import Row, print_table
 
 
 def main() -> None:
     print(machine.describe(), "\n", flush=True)
     rows: list[Row] = []
-    for part in (startup, heads_grid):
+    for part in (startup, throughput, heads_grid):
         rows += part.rows()
     print_table(rows)
 

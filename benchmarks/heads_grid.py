@@ -82,7 +82,7 @@ def rows() -> list[Row]:
         pair = mv.make_pair(ranker, QUERY, doc, CHANGE)
         assert len(pair.base) == positions
         with torch.no_grad():
-            query = ranker.pool(*ranker.encode([ranker.tokenize(QUERY, doc)["query"]]))[0]
+            query = ranker.vectors([ranker.tokenize(QUERY, doc)], "query")[0]
         loop = PlainLoop(ranker.model.config._name_or_path, query, pair.base, pair.source)
         result = mv.patch(ranker, QUERY, doc, CHANGE)
         difference = np.abs(result.patched.values - loop()).max()

@@ -35,3 +35,11 @@ def document(ranker: mv.Dot, positions: int) -> str:
             short = positions - len(ranker.tokenize(QUERY, f"{doc} volcano")["doc"])
             return " ".join([doc, *["warm"] * short])
     raise AssertionError(f"the collection has no {positions} tokens")
+
+
+def documents(ranker: mv.Dot, positions: int, count: int) -> list[str]:
+    """Return documents of exactly so many positions, no two alike."""
+    doc = f"{document(ranker, positions)} volcano".split()
+    length = len(doc)
+    turned = (doc[i % length :] + doc[: i % length] for i in range(0, 7 * count, 7))
+    return [" ".join(words) for words in turned]

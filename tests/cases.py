@@ -50,6 +50,11 @@ class Case:
         return getattr(mv, self.kind)(str(folder), **self.settings, **options)
 
 
+#: ColBERT's layout for each family whose tokenizer has a mask token, by the markers that our tiny tokenizer has.
+COLBERT = dict.fromkeys(("bert", "distilbert", "electra", "deberta-v2"), "stanford")
+COLBERT |= dict.fromkeys(("roberta", "xlm-roberta", "mpnet", "modernbert"), "pylate")
+
+
 def _cases() -> list[Case]:
     cases = []
     for name in TINY:
@@ -75,10 +80,9 @@ def _cases() -> list[Case]:
             layout="mean",
         ),
         Case("llama", "Cat", "LlamaForSequenceClassification", {"prompt": "query: {query} document: {doc}"}, {"num_labels": 1}),
-        Case("bert", "ColBERT", "BertModel", layout="stanford"),
-        Case("distilbert", "ColBERT", "DistilBertModel", layout="stanford"),
-        Case("modernbert", "ColBERT", "ModernBertModel", layout="pylate"),
     ]
+    for name, layout in COLBERT.items():
+        cases.append(Case(name, "ColBERT", FAMILIES[name].base, layout=layout))
     return cases
 
 

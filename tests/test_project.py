@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import mechviz
+from benchmarks import families
 from tests import texts
 
 ROOT = Path(__file__).parent.parent
@@ -63,6 +64,11 @@ def test_the_bundle_is_small():
 
 def test_the_readme_opens_with_the_two_commands():
     assert re.search(r"make demo.*make test", (ROOT / "README.md").read_text()[:1500], re.S)
+
+
+def test_the_readmes_tables_of_families_are_what_the_command_prints():
+    """Every ranker is opened and every hook tried again: `python -m benchmarks.families`."""
+    assert families.in_readme((ROOT / "README.md").read_text(encoding="utf-8")) == families.tables()
 
 
 def test_the_own_collection_is_whole():

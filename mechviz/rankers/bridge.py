@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformer_lens.factories.architecture_adapter_factory import ArchitectureAdapterFactory
 from transformer_lens.hook_points import HookPoint
-from transformer_lens.model_bridge import generalized_components as parts_of
+from transformer_lens.model_bridge import generalized_components as components
 from transformer_lens.model_bridge.architecture_adapter import ArchitectureAdapter
 from transformer_lens.model_bridge.generalized_components.base import GeneralizedComponent
 from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_config_from_hf
@@ -25,7 +25,7 @@ from transformers import PreTrainedModel
 
 from mechviz.errors import UnsupportedModelError
 from mechviz.rankers.attention import FORWARDS, IMPLEMENTATION, POINTS
-from mechviz.rankers.families import Attention, Blocks, Family
+from mechviz.rankers.families import Attention, Blocks, Family, Head
 from mechviz.rankers.families.family import Path
 from mechviz.rankers.hooked import HookedModel
 from mechviz.rankers.stack import find
@@ -131,15 +131,14 @@ class FamilyAdapter(ArchitectureAdapter):
     supports_generation = False
     supports_causal_loss = False
     supports_compatibility_mode = False
-    supports_hf_output_attentions = False
 
     def __init__(self, cfg: Any, model: PreTrainedModel, hooked: HookedModel) -> None:
         super().__init__(cfg)
         family, name = hooked.family, type(model).__name__
         prefix = f"{family.prefix}." if family.prefix and name != family.base else ""
         base = model.get_submodule(prefix.rstrip("."))
-        rotary = getattr(model.config, "rope_parameters", None) is not None
-        cfg.positional_embedding_type = "rotary" if rotary else "standard"
+        cfg.positional_embedding_type = "rotary" if getattr(model.config, "rope_parameters", None) else "standard"
+        cfg.uses_rms_norm = not isinstance(hooked.main.module(0, hooked.main.blocks.mlp_norm), nn.LayerNorm)
         cfg.attention_dir = "causal" if family.causal else "bidirectional"
         cfg.attn_only = False
         parts: Parts = {}
@@ -147,23 +146,22 @@ class FamilyAdapter(ArchitectureAdapter):
             embed, words = _path(base, blocks.embed), model.get_input_embeddings()
             key = blocks.embed_name.removeprefix("hook_")
             if isinstance(base.get_submodule(embed), nn.Embedding):
-                parts[key] = parts_of.EmbeddingBridge(prefix + embed)
+                parts[key] = components.EmbeddingBridge(prefix + embed)
             else:  # TransformerLens takes the output of a part called embed_ln for what enters the first layer
-                parts[key] = parts_of.EmbeddingBridge(next(path for path, m in model.named_modules() if m is words))
+                parts[key] = components.EmbeddingBridge(next(path for path, m in model.named_modules() if m is words))
                 parts["embed_ln"] = GeneralizedComponent(prefix + embed)
             parts[blocks.name] = _block(prefix + blocks.layers, base.get_submodule(f"{blocks.layers}.0"), blocks, cfg)
             if blocks.final:
-                parts[blocks.name.removesuffix("blocks") + "ln_final"] = _norm(base, blocks.final, cfg, prefix)
-        last = {cls: head.steps[-1] for cls, head in family.heads.items()}
-        last |= {cls: head.decoder for cls, head in {**family.masked, **family.generative}.items()}
-        path = last.get(name)
+                parts[blocks.name.removesuffix("blocks") + "ln_final"] = _norm(prefix + blocks.final, cfg)
+        head = family.heads.get(name) or family.masked.get(name) or family.generative.get(name)
+        path = head.steps[-1] if isinstance(head, Head) else head and head.decoder
         if isinstance(path, str) and isinstance(model.get_submodule(path), nn.Linear):
-            parts["unembed"] = parts_of.UnembeddingBridge(path)
+            parts["unembed"] = components.UnembeddingBridge(path)
         self.weight_processing_conversions = {}
         self.component_mapping = parts
 
 
-class Block(parts_of.BlockBridge):
+class Block(components.BlockBridge):
     """A layer, whatever its list is called."""
 
     hook_aliases = {"hook_resid_pre": "hook_in", "hook_resid_post": "hook_out"}  # noqa: RUF012
@@ -171,29 +169,32 @@ class Block(parts_of.BlockBridge):
     def _extract_layer_idx(self) -> int:
         return int(str(self.name).rpartition(".")[2])
 
+    def _read_use_hook_mlp_in(self) -> bool:
+        return False  # hook_mlp_in is an alias here, which needs no switch
+
 
 def _block(name: str, layer: nn.Module, blocks: Blocks, cfg: Any) -> Block:
     # A part inside another one comes before it: once the outer one is replaced, paths no longer lead through it.
     parts: Parts = {}
     aliases = {"hook_mlp_out": "mlp.out.hook_out"}
     for i, attention in enumerate(blocks.attentions):
-        norm = blocks.attn_norm or _path(layer, (*_NORMS_BEFORE_ATTENTION, f"layer.{i}.layer_norm"))
-        parts[f"ln{i + 1}"] = _norm(layer, norm, cfg)
+        before = blocks.attn_norm or _path(layer, (*_NORMS_BEFORE_ATTENTION, f"layer.{i}.layer_norm"))
+        parts[f"ln{i + 1}"] = _norm(before, cfg)
         parts[attention.name] = FamilyAttention(attention, layer, cfg)
         aliases[attention.attn_out] = f"{attention.name}.o.hook_out"
-    parts[f"ln{len(blocks.attentions) + 1}"] = _norm(layer, blocks.mlp_norm, cfg)
+    norm = f"ln{len(blocks.attentions) + 1}"
+    parts[norm] = _norm(blocks.mlp_norm, cfg)
     parts["mlp"] = _mlp(layer, blocks, cfg)
+    aliases["hook_mlp_in"] = "mlp.in.hook_in" if blocks.attn_norm else f"{norm}.hook_in"
     for attention in blocks.attentions:
         after = _path(layer, attention.after_path)
         key = next((key for key, part in parts.items() if part.name == after), attention.after.removeprefix("hook_"))
         parts.setdefault(key, GeneralizedComponent(after))
         aliases[attention.after] = f"{key}.hook_in"
-    if blocks.attn_norm:
-        aliases["hook_mlp_in"] = "mlp.in.hook_in"
-    return Block(name, cfg, parts, aliases, mlp_reads_resid_directly=bool(blocks.attn_norm))
+    return Block(name, cfg, parts, aliases)
 
 
-class FamilyAttention(parts_of.AttentionBridge):
+class FamilyAttention(components.AttentionBridge):
     """An attention that the model computes by mechviz's attention function, which calls the hooks of this part."""
 
     supports_split_qkv_fork = False
@@ -205,13 +206,13 @@ class FamilyAttention(parts_of.AttentionBridge):
         split = next((paths for paths in _PROJECTIONS if all(hasattr(module, path) for path in paths)), ())
         joint = [("qkv", path) for path in _JOINT_PROJECTIONS if hasattr(module, path)]
         paths = dict(zip("qkv", split, strict=True)) if split else dict(joint)
-        parts: Parts = {key: parts_of.LinearBridge(f"{inside}.{path}".lstrip(".")) for key, path in paths.items()}
-        parts["o"] = parts_of.LinearBridge(attention.out.removeprefix(f"{name}."))
+        parts: Parts = {key: components.LinearBridge(f"{inside}.{path}".lstrip(".")) for key, path in paths.items()}
+        parts["o"] = components.LinearBridge(attention.out.removeprefix(f"{name}."))
         super().__init__(name, cfg, parts, fused_qkv=not split)
         points = {"attn_scores": "hook_attn_scores", "pattern": "hook_pattern"}
         if not split:
             points |= {"q": "hook_q", "k": "hook_k", "v": "hook_v"}
-        if cfg.positional_embedding_type == "rotary":  # the function sees them turned, the projections before
+        if cfg.positional_embedding_type == "rotary":  # which the function sees, not the projections
             points |= {"q": "hook_rot_q", "k": "hook_rot_k"}
         for point in points.values():
             if point not in self._modules:
@@ -236,22 +237,21 @@ class FamilyAttention(parts_of.AttentionBridge):
         return tensor  # the attention function has called it, where an edit counts
 
 
-def _mlp(layer: nn.Module, blocks: Blocks, cfg: Any) -> parts_of.MLPBridge:
+def _mlp(layer: nn.Module, blocks: Blocks, cfg: Any) -> components.MLPBridge:
     paths = _path(layer, blocks.mlp_in), blocks.mlp_out
     name = _around(*paths)
     first, last = (path.removeprefix(f"{name}.") for path in paths)
-    parts: Parts = {"in": parts_of.LinearBridge(first), "out": parts_of.LinearBridge(last)}
+    parts: Parts = {"in": components.LinearBridge(first), "out": components.LinearBridge(last)}
     if blocks.gated:
-        return parts_of.JointGateUpMLPBridge(name, cfg, {"out": parts["out"]}, fused_attr=first)
+        return components.JointGateUpMLPBridge(name, cfg, {"out": parts["out"]}, fused_attr=first)
     for gated in _GATED_PROJECTIONS:
         if hasattr(layer.get_submodule(name), gated):
-            return parts_of.GatedMLPBridge(name, cfg, {**parts, "gate": parts["in"], "in": parts_of.LinearBridge(gated)})
-    return parts_of.MLPBridge(name or None, cfg, parts)  # BERT has no module around both
+            return components.GatedMLPBridge(name, cfg, {**parts, "gate": parts["in"], "in": components.LinearBridge(gated)})
+    return components.MLPBridge(name or None, cfg, parts)  # BERT has no module around both
 
 
-def _norm(root: nn.Module, path: str, cfg: Any, prefix: str = "") -> parts_of.NormalizationBridge:
-    rms = not isinstance(root.get_submodule(path), nn.LayerNorm)
-    return parts_of.NormalizationBridge(prefix + path, cfg, use_native_layernorm_autograd=True, uses_rms_norm=rms)
+def _norm(path: str, cfg: Any) -> components.NormalizationBridge:
+    return components.NormalizationBridge(path, cfg, use_native_layernorm_autograd=True)
 
 
 def _path(root: nn.Module, paths: Path) -> str:

@@ -70,7 +70,7 @@ class ColBERT(TwoTexts):
             side: self._token(marker)
             for side, marker in (("query", self.interaction.query_marker), ("doc", self.interaction.doc_marker))
         }
-        self._expansion = self._token(str(self.tokenizer.mask_token or "")) if self.interaction.expand else None
+        self._expansion = self._token(str(self.tokenizer.mask_token or "[MASK]")) if self.interaction.expand else None
         self._skipped = np.array(sorted(self._skip_ids()), dtype=np.int64)
 
     @override

@@ -157,7 +157,7 @@ def spread(
     return Tokens(
         ids=ids,
         strings=strings(tokens.strings, filler_strings),
-        labels=strings(tokens.labels, filler_strings),
+        labels=strings(tokens.labels, [string.lstrip("▁Ġ") or string for string in filler_strings]),  # a reader's spelling
         offsets=np.where(fillers[:, None], -1, tokens.offsets[home]),
         words=np.where(fillers, -1, tokens.words[home]),
         segments=tuple(tokens.segments[at] for at in home),

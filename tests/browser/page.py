@@ -136,6 +136,13 @@ def edges_of(view: mv.views.PatchingView, layer: int, head: int) -> dict[str, se
     return {run: set(zip(*(a.tolist() for a in pair), strict=True)) for run, pair in zip(("base", "source"), pairs, strict=True)}
 
 
+def unguarded(scope: Page | Locator) -> list[str]:
+    """Every node that takes the focus and does not ask JupyterLab to leave its keys alone."""
+    return scope.locator("button, input, summary, [tabindex]").evaluate_all(
+        "all => all.filter(n => !n.hasAttribute('data-lm-suppress-shortcuts')).map(n => n.outerHTML.slice(0, 120))"
+    )
+
+
 def number(text: str) -> float:
     """The first number in a text; the minus sign is U+2212."""
     return float(re.search(r"[+−-]?\d+(\.\d+)?", text)[0].replace("−", "-"))

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 import mechviz as mv
 from mechviz.views import PatchingView
 from tests import golden
-from tests.browser.page import cell, contrasts, drawn_edges, edges_of, half, mount, selected_cells, traits_of
+from tests.browser.page import cell, contrasts, drawn_edges, edges_of, half, mount, selected_cells, traits_of, unguarded
 from tests.cases import CASES
 
 pytestmark = pytest.mark.browser
@@ -170,12 +170,7 @@ def test_every_node_that_takes_the_focus_asks_jupyterlab_to_leave_its_keys_alone
     page = open_host()
     el = mount(page, traits_of(view, live=True))
     expect(el.locator(".mv-query-label button").first).to_be_visible()
-    assert (
-        el.locator("button, input, summary, [tabindex]").evaluate_all(
-            "all => all.filter(n => !n.hasAttribute('data-lm-suppress-shortcuts')).map(n => n.outerHTML)"
-        )
-        == []
-    )
+    assert unguarded(el) == []
 
 
 def test_the_golden_state_and_one_of_before_there_were_labels_are_drawn(open_host):

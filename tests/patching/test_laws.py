@@ -12,10 +12,9 @@ from mechviz.patching import Edit, Session
 from mechviz.patching.edits import run_cells
 from mechviz.results import DIRECTIONS
 from tests.cases import CASES
+from tests.noise import DOC, QUERY, hooks_that_count
 from tests.plain import OUTPUTS, Plain, close, patch_heads_one_at_a_time
 
-QUERY = "why are hot springs warm"
-DOC = "Hot springs are warm because water is heated by rock and rises again through cracks."
 CHANGES = {
     "append": mv.perturb.append("volcano lava"),
     "prepend": mv.perturb.prepend("volcano"),
@@ -158,21 +157,7 @@ def test_a_hook_of_the_users_own_counts(ranker, where):
 
 def test_every_hook_that_is_offered_counts(any_ranker):
     """Seeded noise that differs by position, at every position, moves the score at each hook."""
-    session = Session(any_ranker, QUERY, DOC, CHANGES["append"])
-    generator = torch.Generator().manual_seed(11)
-    names = any_ranker.towers[session.base.stack].names(None)
-
-    def noisy(activation):
-        noise = torch.randn(activation.shape, generator=generator)
-        if activation.shape[-2:] == (1, 1):  # the pattern of one position: it can only be switched off
-            return activation * noise
-        if bool((activation >= 0).all()) and torch.allclose(activation.sum(-1), torch.ones(1)):  # a pattern stays one
-            return torch.softmax(torch.log(activation + 1e-9) + noise, dim=-1)
-        return activation + noise
-
-    moved = np.abs(scores_of(session, [[Edit(name, noisy)] for name in names]) - session.pair.base_score)
-    silent = [name for name, change in zip(names, moved, strict=True) if change <= close(session.pair.base_score)]
-    assert not silent
+    assert [name for name, counts in hooks_that_count(any_ranker).items() if not counts] == []
 
 
 def test_a_masked_filler_is_seen_by_nobody(dot):

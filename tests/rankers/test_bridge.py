@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -109,6 +110,27 @@ def test_an_edit_does_what_it_does_in_the_ranker(case, site, opened, bridged):
     torch.testing.assert_close(edited, expected, rtol=1e-4, atol=1e-4 * scale)
 
 
+@pytest.mark.parametrize("name", [case.name for case in CASES.values() if case.kind != "Generative"])  # not our adapter
+def test_every_hook_fires_once(name, opened, bridged):
+    model, inputs, fired = bridged(CASES[name]), inputs_of(opened(CASES[name])), Counter()
+    model.set_use_hook_mlp_in(True)
+    # TransformerLens's own: the first never fires, the second is behind a switch that this attention refuses.
+    points = {n: p for n, p in model.hook_dict.items() if not n.endswith(("hook_hidden_states", "hook_result"))}
+    run(model, inputs, (lambda name: name in points, lambda value, hook: fired.update([id(hook)])))
+    model.set_use_hook_mlp_in(False)
+    times = {name: fired[id(point)] for name, point in points.items()}
+    assert set(times.values()) == {1}, {name: count for name, count in times.items() if count != 1}
+
+
+@pytest.mark.filterwarnings("ignore:A forward hook edited")
+def test_norms_can_be_edited(case, opened, bridged):
+    """TransformerLens then computes the norm itself: of the same kind as the model's."""
+    model, inputs = bridged(case), inputs_of(opened(case))
+    expected = run(model, inputs)
+    same = run(model, inputs, (lambda name: name.endswith("hook_normalized"), lambda value, hook: value.clone()))
+    torch.testing.assert_close(same, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
 @pytest.mark.parametrize("name", ["Dot bert mean", "Cat deberta-v2", "Splade modernbert", "Cat gpt2"])
 def test_layers_can_be_entered_and_left(name, opened, bridged):
     model, inputs = bridged(CASES[name]), inputs_of(opened(CASES[name]))
@@ -162,7 +184,7 @@ def test_weights_have_their_names(opened, bridged):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_other_precisions(opened, dtype):
-    model = copy.deepcopy(opened(CASES["Dot bert mean"]).model).to(dtype)
+    model = copy.deepcopy(opened(CASES["Dot mpnet mean"]).model).to(dtype)
     assert bridge.make_bridge(HookedModel(model)).cfg.dtype == dtype
 
 
@@ -181,9 +203,10 @@ def test_a_model_without_a_padding_token(opened):
     assert isinstance(bridge.make_bridge(HookedModel(model)), TransformerBridge)
 
 
-def test_what_computes_something_else_is_refused(opened, monkeypatch):
+@pytest.mark.parametrize("factor", [1.001, float("nan")])
+def test_what_computes_something_else_is_refused(opened, monkeypatch, factor):
     forward = bridge.Block.forward
-    monkeypatch.setattr(bridge.Block, "forward", lambda self, *args, **kwargs: forward(self, *args, **kwargs) * 1.001)
+    monkeypatch.setattr(bridge.Block, "forward", lambda self, *args, **kwargs: forward(self, *args, **kwargs) * factor)
     with pytest.raises(UnsupportedModelError, match=r"BertForSequenceClassification does not compute .* off by .*run_with_cache"):
         _ = opened(CASES["Cat bert"]).bridge
 
@@ -194,8 +217,10 @@ def test_what_cannot_be_built_is_refused(opened, monkeypatch):
         _ = opened(CASES["Dot bert mean"]).bridge
 
 
-def test_generation_is_refused(bridged):
-    """It would count the positions of padded rows as the bridge does not."""
+def test_what_would_be_wrong_is_refused(bridged):
+    """Processed weights, which are for language models, and generation, which counts positions as the bridge does not."""
+    with pytest.raises(RuntimeError, match="compatibility mode"):
+        bridged(CASES["Cat bert"]).enable_compatibility_mode()
     case = next(case for case in CASES.values() if case.kind == "Generative")
     with pytest.raises(NotImplementedError, match="generat"):
         bridged(case).generate(torch.tensor([[3, 4]]), max_new_tokens=1)

@@ -7,6 +7,7 @@ import torch
 import mechviz as mv
 from mechviz.rankers.families import FAMILIES
 from mechviz.rankers.hooked import family_of, site_of
+from mechviz.rankers.load import KINDS
 from tests.cases import CASES
 from tests.plain import OUTPUTS, Plain, close
 from tests.tiny.models import TINY, save
@@ -117,6 +118,17 @@ def test_a_hook_by_site_reaches_every_layer(any_ranker):
     with any_ranker.hooks([("z", lambda z, hook: seen.append(hook.name))], stack=stack if len(any_ranker.towers) == 2 else None):
         any_ranker.score(QUERY, DOC)
     assert set(seen) == set(names)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_the_table_calls_refused_is_refused(name, kind, checkpoint):
+    """A family's class without a head, opened as every kind that it cannot be."""
+    if any(case.kind == kind and case.family.partition(",")[0] == name for case in CASES.values()):
+        return
+    base = next(case for case in CASES.values() if case.family == name and case.kind == "Dot")
+    with pytest.raises(mv.UnsupportedModelError):
+        getattr(mv, kind)(str(checkpoint(base)))
 
 
 def test_decoder_sites_that_cannot_count_are_not_offered(opened):

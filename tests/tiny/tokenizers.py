@@ -65,7 +65,7 @@ def metaspace(kind: str = "t5") -> PreTrainedTokenizerFast:
     """Like T5's (``t5``), XLM-RoBERTa's (``xlmr``) or Llama's (``llama``: one word for all that it is given)."""
     special = {
         "t5": ["<pad>", "</s>", "<unk>"],
-        "xlmr": ["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+        "xlmr": ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "[Q] ", "[D] "],
         "llama": ["<unk>", "<s>", "</s>"],
     }
     characters = [*string.ascii_letters, *string.digits, *string.punctuation, "\n"]

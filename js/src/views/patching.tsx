@@ -26,11 +26,7 @@ export function PatchingView() {
         <Status />
       </Boundary>
       <div class="mv-panels" data-wide={wide || undefined}>
-        <Panel
-          name="heads"
-          title={gridTitle(spec)}
-          note="what the score does when one head's output is patched"
-        >
+        <Panel name="heads" title={gridTitle(spec)} note="what patching one head does to the score">
           <HeadGrid wide={wide} />
         </Panel>
         <Panel name="texts" title="Texts" note={changeCounts(spec.alignment)}>
