@@ -19,7 +19,7 @@ from tests.cases import CASES
 from tests.noise import hooks_that_count
 
 SITES = (
-    *("embed", "resid_pre", "q", "k", "v", "attn_scores", "pattern", "z", "attn_out", "resid_mid"),
+    *("embed", "resid_pre", "q", "k", "rot_q", "rot_k", "v", "attn_scores", "pattern", "z", "attn_out", "resid_mid"),
     *("mlp_pre", "mlp_post", "mlp_out", "resid_post"),
 )
 #: Where the README carries the tables.

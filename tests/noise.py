@@ -23,7 +23,8 @@ def noisy(activation: Tensor, generator: torch.Generator) -> Tensor:
         return activation * noise
     if bool((activation >= 0).all()) and torch.allclose(activation.sum(-1), torch.ones_like(activation[..., 0])):
         return torch.softmax(torch.log(activation + 1e-9) + noise, dim=-1)
-    return activation + noise
+    size = activation.std()  # as large as what is there; scores hold masks, which are no measure
+    return activation + noise * (size if size < 1e6 else 1.0)
 
 
 def hooks_that_count(ranker: Ranker) -> dict[str, bool]:

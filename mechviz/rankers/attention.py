@@ -73,7 +73,7 @@ def attend(
         if mask is not None:
             scores = scores + additive(mask, scores.dtype)
         scores = points["attn_scores"](scores) if "attn_scores" in points else scores
-        pattern = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+        pattern = torch.softmax(scores, dim=-1, dtype=torch.promote_types(torch.float32, query.dtype)).to(query.dtype)
         pattern = points["pattern"](pattern) if "pattern" in points else pattern
         z = pattern @ value
     else:

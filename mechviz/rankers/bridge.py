@@ -187,7 +187,8 @@ def _block(name: str, layer: nn.Module, blocks: Blocks, cfg: Any) -> Block:
     parts["mlp"] = _mlp(layer, blocks, cfg)
     aliases["hook_mlp_in"] = "mlp.in.hook_in" if blocks.attn_norm else f"{norm}.hook_in"
     for attention in blocks.attentions:
-        after = _path(layer, attention.after_path)
+        # In pre-norm layers TransformerLens's hook_resid_mid is what the norm reads: an edit reaches the MLP only.
+        after = _path(layer, attention.after_path or blocks.mlp_norm)
         key = next((key for key, part in parts.items() if part.name == after), attention.after.removeprefix("hook_"))
         parts.setdefault(key, GeneralizedComponent(after))
         aliases[attention.after] = f"{key}.hook_in"

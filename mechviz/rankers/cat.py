@@ -41,7 +41,8 @@ class Cat(Ranker):
         How the two texts become one sequence, with the fields ``{query}`` and ``{doc}``:
         ``"query: {query} document: {doc}"``. Default: the tokenizer's own form of a pair of texts.
     **options
-        ``tokenizer``, ``max_length``, ``device``, ``dtype``: see `mechviz.rankers.opening.Options`.
+        ``tokenizer``, ``max_length``, ``device`` (such as ``"cuda"``), ``dtype`` (``"bfloat16"``, ``"float16"``); see
+        `mechviz.rankers.opening.Options`.
 
     Raises
     ------

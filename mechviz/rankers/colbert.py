@@ -37,7 +37,8 @@ class ColBERT(TwoTexts):
     query_length, doc_length : int, optional
         Tokens of a text at most, special ones included. Default: what the checkpoint says.
     **options
-        ``tokenizer``, ``max_length``, ``device``, ``dtype``: see `mechviz.rankers.opening.Options`.
+        ``tokenizer``, ``max_length``, ``device`` (such as ``"cuda"``), ``dtype`` (``"bfloat16"``, ``"float16"``); see
+        `mechviz.rankers.opening.Options`.
 
     Raises
     ------

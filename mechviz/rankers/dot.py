@@ -41,7 +41,8 @@ class Dot(TwoTexts):
     query_name : str or PreTrainedModel, optional
         A second model for queries.
     **options
-        ``tokenizer``, ``max_length``, ``device``, ``dtype``: see `mechviz.rankers.opening.Options`.
+        ``tokenizer``, ``max_length``, ``device`` (such as ``"cuda"``), ``dtype`` (``"bfloat16"``, ``"float16"``); see
+        `mechviz.rankers.opening.Options`.
 
     Raises
     ------

@@ -43,7 +43,8 @@ class Generative(Prompted):
         files say.
     score : ``"difference"`` (default), ``"logit"`` or ``"log_softmax"``
     **options
-        ``tokenizer``, ``max_length``, ``device``, ``dtype``: see `mechviz.rankers.opening.Options`.
+        ``tokenizer``, ``max_length``, ``device`` (such as ``"cuda"``), ``dtype`` (``"bfloat16"``, ``"float16"``); see
+        `mechviz.rankers.opening.Options`.
 
     Raises
     ------

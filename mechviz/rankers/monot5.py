@@ -51,7 +51,8 @@ class MonoT5(Prompted):
     score : ``"log_softmax"`` (default), ``"logit"`` or ``"difference"``
         The log-probability of the first label among the two, its raw logit, or the difference of both logits.
     **options
-        ``tokenizer``, ``max_length``, ``device``, ``dtype``: see `mechviz.rankers.opening.Options`.
+        ``tokenizer``, ``max_length``, ``device`` (such as ``"cuda"``), ``dtype`` (``"bfloat16"``, ``"float16"``); see
+        `mechviz.rankers.opening.Options`.
 
     Raises
     ------

@@ -110,7 +110,7 @@ def _tokens(encoding: Any, row: Sequence[Parts], special: dict[int | None, str],
         # T5 writes `a` as two tokens over one character: the first is the space before it.
         segment, start, end, label = sequences[owner].find(span[0], span[0] if spelled == "▁" else span[1])
         segments.append(segment)
-        labels.append(label or spelled)
+        labels.append(label or " ")
         offsets.append((start, end))
     return Tokens(
         ids=ids,

@@ -88,6 +88,26 @@ def test_patching_everything_at_the_bottom_gives_the_source_score(session):
     assert abs(bottom - expected) <= close(expected)
 
 
+def test_the_whole_residual_stream_of_any_layer_is_the_run(session):
+    """Patched at all positions before, between or after the parts of any layer, it gives the source score."""
+    stack = session.stack
+    places = [(layer, site) for layer in range(stack.n_layers) for site in ("resid_pre", "after", "resid_post")]
+    if stack.blocks.name == "decoder_blocks":  # its layers read the encoder too, which stays that of the base run
+        last = stack.n_layers - 1
+        places = [(last, "resid_post"), *([(last, "after")] if stack.name == "cross" else [])]
+    kept = {}
+
+    def keep(value, hook):
+        kept[hook.name] = value[0]
+
+    names = [stack.hook(layer, site) for layer, site in places]
+    tower = session.ranker.towers[session.base.stack]
+    with torch.no_grad(), tower.hooks([(name, keep) for name in names]):
+        session.ranker.encode([session.source.inputs], session.base.stack)
+    scores = scores_of(session, [[Edit(name, kept[name])] for name in names])
+    assert np.abs(scores - session.pair.source_score).max() <= close(session.pair.source_score)
+
+
 @pytest.mark.parametrize("side", ["doc", "query"])
 def test_a_skip_list_makes_runs_that_cannot_be_exchanged(opened, side):
     """ColBERT leaves punctuation out of one run and reads the filler there in the other; the result says so."""

@@ -80,6 +80,19 @@ function foldedRuns(
   return folds;
 }
 
+const OPEN_BOX = "\u2423";
+
+/** How a token stands in a list of tokens, where a space that is a token of its own must be seen. */
+export function tokenLabel({ labels, strings }: TokenSpec, pos: number): string {
+  const label = labels[pos] || strings[pos] || "";
+  return label.trim() ? label : OPEN_BOX;
+}
+
+/** How a token stands in running text. */
+export function textLabel({ labels, strings }: TokenSpec, pos: number): string {
+  return labels[pos] || strings[pos] || "";
+}
+
 const RTL = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/;
 const LETTER = /\p{L}/u;
 

@@ -2,7 +2,7 @@
 import { Fragment } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { scoreDigits } from "../marks/cells";
-import { alignedRows, type Row, textDirection, textPositions } from "../marks/rows";
+import { alignedRows, type Row, textDirection, textLabel, textPositions } from "../marks/rows";
 import { plain } from "../marks/scale";
 import type { Change, TokenSpec } from "../wire";
 import { keepFocus, useField, usePositionEvents, usePositionMarks } from "./hooks";
@@ -108,7 +108,7 @@ function TextRow({ row, tokens, alignment, text }: TextRowProps) {
 type TokenProps = { tokens: TokenSpec; pos: number; change: Change; text: Text; joined: boolean };
 
 function Token({ tokens, pos, change, text, joined }: TokenProps) {
-  const label = tokens.labels[pos] || tokens.strings[pos];
+  const label = textLabel(tokens, pos);
   // No direction of its own: the row has one, and an isolated piece would tear a word or a joined script apart.
   const common = { "data-pos": pos, "data-joined": joined || undefined };
   if (tokens.fillers[pos]) {

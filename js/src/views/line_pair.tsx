@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { type Block, chooseEdges, type EdgeChoice, isSpecial, lineLook, partners } from "../marks/edges";
 import { isPick } from "../marks/keys";
-import { joins } from "../marks/rows";
+import { joins, tokenLabel } from "../marks/rows";
 import { count, percent, weightText } from "../marks/scale";
 import type { Condition, HeadAttention, RunAttention } from "../wire";
 import { useField, useFocusedPos, usePositionEvents, usePositionMarks, useView } from "./hooks";
@@ -201,8 +201,8 @@ function Column({ condition, side, received, strongest = 1 }: ColumnProps) {
     event.preventDefault();
   };
   const options = useMemo(() => {
-    const { labels, strings, segments, fillers } = spec.tokens[condition];
-    return labels.map((label, pos) => (
+    const { labels, segments, fillers } = spec.tokens[condition];
+    return labels.map((_label, pos) => (
       <div
         key={pos}
         role="option"
@@ -217,7 +217,7 @@ function Column({ condition, side, received, strongest = 1 }: ColumnProps) {
         title={fillers[pos] ? FILLER : segments[pos] === "prompt" ? PROMPT : undefined}
       >
         {received && <i style={{ width: `${(100 * (received[pos] ?? 0)) / strongest}%` }} />}
-        <span dir="auto">{label || strings[pos]}</span>
+        <span dir="auto">{tokenLabel(spec.tokens[condition], pos)}</span>
       </div>
     ));
   }, [spec, condition, pinned, received, strongest]);

@@ -3,7 +3,7 @@
  * a line would say nothing, so every key has a bar, and the place and its strongest keys stay in sight.
  */
 import { useMemo } from "preact/hooks";
-import { joins } from "../marks/rows";
+import { joins, tokenLabel } from "../marks/rows";
 import { weightText } from "../marks/scale";
 import type { TokenSpec } from "../wire";
 import { useField, useFocusedPos, usePositionEvents } from "./hooks";
@@ -36,7 +36,7 @@ export function QueryLabel({
                     data-changed={alignment[pos] !== "equal" || undefined}
                     data-joined={joins(tokens, pos) || undefined}
                   >
-                    {tokens.labels[pos] || tokens.strings[pos]}
+                    {tokenLabel(tokens, pos)}
                   </bdi>{" "}
                   {weightText(run.weight[i] as number)}
                 </button>

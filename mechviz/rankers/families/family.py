@@ -16,6 +16,8 @@ Path = str | tuple[str, ...]
 
 #: What the attention function shows, in the order of its computation.
 ATTENTION_SITES = ("q", "k", "v", "attn_scores", "pattern", "z")
+#: The same where positions rotate q and k: ``q`` and ``k`` are before it, as in TransformerLens.
+ROTARY_SITES = ("q", "k", "rot_q", "rot_k", "v", "attn_scores", "pattern", "z")
 
 
 @dataclass(frozen=True)
@@ -35,24 +37,29 @@ class Attention:
     after : str
         Hook of the residual stream with it added.
     after_path : Path
-        Module whose input that is.
+        Module whose input that is, and all that reads it; empty where a norm and the sum after the MLP both do: it is the
+        layer's input plus this attention's output then.
     name : str
         TransformerLens's name of it in a block.
     attn_out : str
         Hook of its output.
     sites : tuple of str
-        What can be edited with an effect, of `ATTENTION_SITES`.
+        What can be edited with an effect, of `ATTENTION_SITES` or `ROTARY_SITES`.
+    projections : tuple of str
+        In rotary attention, the products that make q and k before they are rotated; one path for a product that makes q,
+        k and v side by side.
     """
 
     stack: str
     module: str
     out: str
-    after_path: Path
+    after_path: Path = ""
     name: str = "attn"
     before: str = "hook_resid_pre"
     after: str = "hook_resid_mid"
     attn_out: str = "hook_attn_out"
     sites: tuple[str, ...] = ATTENTION_SITES
+    projections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

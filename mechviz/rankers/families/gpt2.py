@@ -9,7 +9,7 @@ FAMILY = Family(
     blocks=(
         Blocks(
             layers="h",
-            attentions=(Attention(stack="decoder", module="attn", out="attn.c_proj", after_path="ln_2"),),
+            attentions=(Attention(stack="decoder", module="attn", out="attn.c_proj"),),
             mlp=("mlp",),
             mlp_in="mlp.c_fc",
             mlp_out="mlp.c_proj",

@@ -1,10 +1,18 @@
 """Llama (Touvron et al. 2023): pre-norm, rotary positions, gated MLP; the model of Qwen2, Qwen3 and Mistral too."""
 
-from mechviz.rankers.families.family import Attention, Blocks, Family, Head, VocabularyHead
+from mechviz.rankers.families.family import ROTARY_SITES, Attention, Blocks, Family, Head, VocabularyHead
 
 BLOCKS = Blocks(
     layers="layers",
-    attentions=(Attention(stack="decoder", module="self_attn", out="self_attn.o_proj", after_path="post_attention_layernorm"),),
+    attentions=(
+        Attention(
+            stack="decoder",
+            module="self_attn",
+            out="self_attn.o_proj",
+            sites=ROTARY_SITES,
+            projections=("self_attn.q_proj", "self_attn.k_proj"),
+        ),
+    ),
     mlp=("mlp",),
     mlp_in="mlp.gate_proj",
     mlp_out="mlp.down_proj",

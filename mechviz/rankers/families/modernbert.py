@@ -1,6 +1,6 @@
 """ModernBERT (Warner et al. 2024): pre-norm, rotary positions, local and global attention, q, k and v in one product."""
 
-from mechviz.rankers.families.family import Attention, Blocks, Family, Head, VocabularyHead
+from mechviz.rankers.families.family import ROTARY_SITES, Attention, Blocks, Family, Head, VocabularyHead
 
 FAMILY = Family(
     model_type="modernbert",
@@ -9,7 +9,9 @@ FAMILY = Family(
     blocks=(
         Blocks(
             layers="layers",
-            attentions=(Attention(stack="encoder", module="attn", out="attn.Wo", after_path="mlp_norm"),),
+            attentions=(
+                Attention(stack="encoder", module="attn", out="attn.Wo", sites=ROTARY_SITES, projections=("attn.Wqkv",)),
+            ),
             mlp=("mlp",),
             mlp_in="mlp.Wi",
             mlp_out="mlp.Wo",
