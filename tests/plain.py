@@ -53,18 +53,18 @@ class Plain:
             )
         return self.joint(self.joint_batch(queries, docs))
 
-    def scorer(self, query: str) -> Callable[[Tokens], float]:
-        """Return what scores a sequence of the document (rankers that read texts apart) or of both texts."""
+    def scorer(self, query: str) -> Callable[[Tokens], Tensor]:
+        """Return what scores a sequence of the document (rankers that read texts apart) or of both texts, with gradient."""
         apart = self.case.kind in ("Dot", "Splade", "ColBERT")
         with torch.no_grad():
             queries = self.represent("query", self.batch("query", [query])) if apart else None
 
-        def score(tokens: Tokens) -> float:
+        def score(tokens: Tokens) -> Tensor:
             arrays = {"input_ids": tokens.ids, "attention_mask": tokens.mask, "token_type_ids": tokens.types}
             batch = {name: torch.tensor(array.astype(np.int64))[None] for name, array in arrays.items()}
             if not self.types:
                 del batch["token_type_ids"]
-            return float(self.joint(batch)[0] if queries is None else self.compare(queries, self.represent("doc", batch))[0])
+            return (self.joint(batch) if queries is None else self.compare(queries, self.represent("doc", batch)))[0]
 
         return score
 
@@ -212,7 +212,7 @@ OUTPUTS = {
 
 
 def patch_heads_one_at_a_time(
-    model: nn.Module, outputs: str, score: Callable[[Tokens], float], base: Tokens, source: Tokens
+    model: nn.Module, outputs: str, score: Callable[[Tokens], Tensor | float], base: Tokens, source: Tokens
 ) -> np.ndarray:
     """Return the score after patching z of each head, dims (layer, head): one torch hook and one full forward pass a cell."""
     heads: int = model.config.num_attention_heads
@@ -236,9 +236,30 @@ def patch_heads_one_at_a_time(
                     return (z,)
 
                 handle = projection.register_forward_pre_hook(swap)
-                patched[layer, head] = score(base)
+                patched[layer, head] = float(score(base))
                 handle.remove()
     return patched
+
+
+def attribute_heads(
+    model: nn.Module, outputs: str, score: Callable[[Tokens], Tensor], base: Tokens, source: Tokens
+) -> np.ndarray:
+    """Return the gradient estimate of the score after patching z of each head, dims (layer, head), by plain autograd."""
+    projections = [module for name, module in model.named_modules() if re.search(outputs, name)]
+    seen: list[Tensor] = []
+    handles = [p.register_forward_pre_hook(lambda _, args: seen.append(args[0])) for p in projections]
+    with torch.no_grad():
+        score(source)
+    at = score(base)
+    for handle in handles:
+        handle.remove()
+    taken, own = seen[: len(projections)], seen[len(projections) :]
+    gradients = torch.autograd.grad(at, own)
+    heads: int = model.config.num_attention_heads
+    moved = [
+        (g * (to - z.detach())).unflatten(-1, (heads, -1)).sum((0, 1, 3)) for g, to, z in zip(gradients, taken, own, strict=True)
+    ]
+    return (at.detach() + torch.stack(moved)).numpy()
 
 
 def close(score: float) -> float:

@@ -116,6 +116,11 @@ def open_checkpoint(name: str) -> Checkpoint:
     if not path.is_dir():
         path = _fetch(str(name))
     file = path / "config.json"
+    if not file.exists() and (path / "adapter_config.json").exists():
+        raise UnsupportedModelError(
+            f"{name} holds a PEFT adapter, not a model; merge it into its base model (merge_and_unload), save that with "
+            "save_pretrained, and give that directory"
+        )
     if not file.exists():
         held = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
         raise MechvizError(f"{path} has no config.json (it holds {held}); give the directory that save_pretrained wrote")

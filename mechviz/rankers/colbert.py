@@ -58,7 +58,7 @@ class ColBERT(TwoTexts):
         if said.interaction is None:
             raise UnsupportedModelError(
                 f"{opened.label} has no artifact.metadata and no PyLate settings: how its tokens are projected and compared is "
-                f"not known{'' if said.kind is None else f'; it says that it is a {said.kind} ranker'}"
+                "not known"
             )
         super().__init__(opened, None, options.get("max_length"))
         self.interaction: Interaction = replace(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from typing_extensions import override
 
-from mechviz.errors import InputError, InputTypeError, UnsupportedModelError, shown
+from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.rankers.checks import Inputs
 from mechviz.rankers.conventions import Said
 from mechviz.rankers.families import Family
@@ -69,8 +69,6 @@ class Dot(TwoTexts):
         opened = open_model(name, self.kind, _classes, options)
         query = None if query_name is None else open_model(query_name, self.kind, _classes, options)
         said = opened.said
-        if said.kind not in (None, "Dot"):
-            raise UnsupportedModelError(f"{opened.label} says that it is a {said.kind} ranker; open it with mv.{said.kind}")
         super().__init__(opened, query, options.get("max_length"))
         if query is not None and query.model.config.hidden_size != opened.model.config.hidden_size:
             raise InputError("the two models make vectors of different sizes; their dot product is not defined")

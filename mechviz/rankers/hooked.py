@@ -385,7 +385,7 @@ def _led(place: Place, output: Any, point: HookPoint) -> Any:
 def _led_with(entered: Tensor, output: Tensor, point: HookPoint) -> Tensor:
     """Return an output that makes its sum with what entered the layer into what the point returns."""
     total = entered + output
-    seen = point(total)
+    seen: Tensor = point(total)
     value = output + (seen - total)
     if not torch.is_grad_enabled():
         return value

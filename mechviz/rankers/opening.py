@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any, TypedDict, cast
 
 import torch
@@ -66,21 +67,26 @@ def open_model(
     unknown = sorted(set(options) - set(Options.__annotations__))
     if unknown:
         raise InputTypeError(f"unknown settings {', '.join(unknown)}; every ranker takes {', '.join(Options.__annotations__)}")
-    tokenizer = options.get("tokenizer")
-    if is_live(source):
-        opened = open_live(source)
-    elif isinstance(source, PreTrainedModel):
-        opened = Opened(type(source).__name__, source, None)
+    if is_live(source) or isinstance(source, PreTrainedModel):
+        opened = _take(source, kind, classes, options)
     else:
         opened = _load(open_checkpoint(cast(str, source)), kind, classes, options, also)
-        return Opened(opened.label, opened.model, tokenizer or opened.tokenizer, opened.said)
+    if opened.said.kind not in (None, kind):
+        raise UnsupportedModelError(
+            f"{opened.label} says that it is a {opened.said.kind} ranker; open it with mv.{opened.said.kind}"
+        )
+    return opened
+
+
+def _take(source: object, kind: str, classes: Callable[[Family], Collection[str]], options: Options) -> Opened:
     for name in ("device", "dtype"):
         if options.get(name) is not None:
             raise InputError(f"{name}= is for checkpoints; a model that is given is used as it is: call its .to(...) before")
-    found = type(opened.model).__name__
-    if found not in classes(family_of(opened.model)):
-        raise UnsupportedModelError(_misfit(found, kind, classes(family_of(opened.model))))
-    return Opened(opened.label, opened.model, tokenizer or opened.tokenizer, opened.said)
+    opened = Opened(type(source).__name__, source, None) if isinstance(source, PreTrainedModel) else open_live(source)
+    found, fitting = type(opened.model).__name__, classes(family_of(opened.model))
+    if found not in fitting:
+        raise UnsupportedModelError(_misfit(found, kind, fitting))
+    return replace(opened, tokenizer=options.get("tokenizer") or opened.tokenizer)
 
 
 def _load(
@@ -97,8 +103,8 @@ def _load(
     model = load_model(checkpoint, name, dtype, also)
     if device.type != "cpu":
         model = cast(PreTrainedModel, cast(Any, model).to(device))
-    tokenizer = None if options.get("tokenizer") is not None else load_tokenizer(checkpoint)
-    return Opened(checkpoint.label, model, tokenizer, said)
+    given = options.get("tokenizer")
+    return Opened(checkpoint.label, model, load_tokenizer(checkpoint) if given is None else given, said)
 
 
 #: What each kind of ranker needs of a class.

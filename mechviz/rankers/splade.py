@@ -11,7 +11,6 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from typing_extensions import override
 
-from mechviz.errors import UnsupportedModelError
 from mechviz.rankers.checks import Inputs
 from mechviz.rankers.families import Family
 from mechviz.rankers.heads import TermLogits
@@ -51,10 +50,6 @@ class Splade(TwoTexts):
     ) -> None:
         opened = open_model(name, self.kind, _classes, options)
         query = None if query_name is None else open_model(query_name, self.kind, _classes, options)
-        if opened.said.kind not in (None, "Splade"):
-            raise UnsupportedModelError(
-                f"{opened.label} says that it is a {opened.said.kind} ranker; open it with mv.{opened.said.kind}"
-            )
         super().__init__(opened, query, options.get("max_length"))
 
     @override

@@ -13,7 +13,7 @@ from mechviz.patching.edits import run_cells
 from mechviz.results import DIRECTIONS
 from tests.cases import CASES
 from tests.noise import DOC, QUERY, hooks_that_count
-from tests.plain import OUTPUTS, Plain, close, patch_heads_one_at_a_time
+from tests.plain import OUTPUTS, Plain, attribute_heads, close, patch_heads_one_at_a_time
 
 CHANGES = {
     "append": mv.perturb.append("volcano lava"),
@@ -65,6 +65,17 @@ def test_batched_cells_equal_one_plain_forward_pass_each(name, stack, opened, ch
         expected = patch_heads_one_at_a_time(plain.model, outputs, plain.scorer(QUERY), result.pair.base, result.pair.source)
         assert np.abs(result.patched.values - expected).max() <= close(np.abs(expected).max())
         assert np.ptp(expected) > 100 * close(np.abs(expected).max()), "the heads must differ for this to mean something"
+
+
+@pytest.mark.parametrize(("name", "stack"), [(name, stack) for name, case in CASES.items() for stack in case.stacks])
+def test_attribution_is_the_gradient_of_the_plain_model(name, stack, opened, checkpoint):
+    """The estimate of every head against plain autograd at the output projections."""
+    case = CASES[name]
+    plain = Plain(case, checkpoint(case))
+    outputs = OUTPUTS[case.family.partition(",")[0], stack]
+    result = mv.patch(opened(case), QUERY, DOC, CHANGES["append"], stack=stack or None, method="attribution")
+    expected = attribute_heads(plain.model, outputs, plain.scorer(QUERY), result.pair.base, result.pair.source)
+    assert np.abs(result.patched.values - expected).max() <= 10 * close(np.abs(expected).max())
 
 
 def test_patching_nothing_gives_the_base_score(session):

@@ -47,6 +47,13 @@ def test_a_directory_without_a_model(tmp_path):
         mv.load(str(tmp_path))
 
 
+def test_an_adapter_without_its_model(tmp_path):
+    """As RankLLaMA is published."""
+    tmp_path.joinpath("adapter_config.json").write_text("{}")
+    with pytest.raises(UnsupportedModelError, match=r"PEFT adapter, not a model; merge it.*merge_and_unload"):
+        mv.load(str(tmp_path))
+
+
 def test_a_damaged_config(tmp_path):
     folder = save_dot(tmp_path / "dot")
     folder.joinpath("config.json").write_text('{"model_type": ')
