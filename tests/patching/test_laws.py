@@ -238,21 +238,49 @@ WORDS = st.lists(
 )
 
 
+#: One of each kind, and each kind of tokenizer.
+KINDS = ["Dot bert mean", "Cat roberta", "Cat llama", "MonoT5 mt5 ('true', 'false')", "Splade xlm-roberta"]
+KINDS += [
+    "ColBERT bert stanford",
+    "ColBERT modernbert pylate",
+    next(name for name in CASES if name.startswith("Generative qwen2")),
+]
+ANY = st.text(alphabet=st.characters(exclude_categories=[]), min_size=0, max_size=24)
+
+
+@pytest.mark.parametrize("name", KINDS)
 @settings(max_examples=25, deadline=None)
-@given(query=WORDS, doc=WORDS, other=WORDS, direction=st.sampled_from(DIRECTIONS))
-def test_the_laws_hold_for_any_two_texts(cat, query, doc, other, direction):
+@given(query=WORDS, doc=WORDS, other=WORDS, direction=st.sampled_from(DIRECTIONS), on_query=st.booleans())
+def test_the_laws_hold_for_any_two_texts(opened, name, query, doc, other, direction, on_query):
+    ranker = opened(CASES[name])
+    query, doc, other = (" ".join(words) for words in (query, doc, other))
+    change = mv.perturb.on_query(lambda _: other) if on_query else other
     try:
-        session = Session(cat, " ".join(query), " ".join(doc), " ".join(other), direction=direction)
+        session = Session(ranker, query, doc, change, direction=direction)
     except mv.MechvizError:
         return
     pair = session.pair
-    cells = [[], [Edit("blocks.0.hook_resid_pre", session.source.resid_pre[0][0])]]
+    cells = [[], [Edit(session.stack.hook(0, "resid_pre"), session.source.resid_pre[0][0])]]
     base, source = scores_of(session, cells)
     assert abs(base - pair.base_score) <= close(pair.base_score)
-    assert abs(source - pair.source_score) <= close(pair.source_score)
-    texts = (pair.query, pair.doc), (pair.query, pair.changed)
-    for said, (q, d) in zip((pair.original_score, pair.perturbed_score), texts, strict=True):
-        assert abs(said - cat.score(q, d)[0]) <= close(said)
+    if pair.reads_equal:
+        assert abs(source - pair.source_score) <= close(pair.source_score)
+    changed = (pair.changed, pair.doc) if on_query else (pair.query, pair.changed)
+    for said, texts in zip((pair.original_score, pair.perturbed_score), ((pair.query, pair.doc), changed), strict=True):
+        assert abs(said - ranker.score(*texts)[0]) <= close(said)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@settings(max_examples=25, deadline=None)
+@given(query=ANY, doc=ANY, other=ANY)
+def test_any_text_is_patched_or_refused_by_us(opened, name, query, doc, other):
+    """Every character that Python has, half surrogate pairs too."""
+    try:
+        result = mv.patch(opened(CASES[name]), query, doc, other, truncate=True)
+    except mv.MechvizError:
+        return
+    assert np.isfinite(result.patched).all()
+    assert len(result.pair.base) == len(result.pair.source) == len(result.pair.alignment)
 
 
 @pytest.mark.parametrize(("name", "side"), [("Dot bert mean", "doc"), ("Cat bert", "doc"), ("ColBERT bert stanford", "query")])
