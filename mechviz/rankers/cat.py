@@ -79,14 +79,6 @@ class Cat(Ranker):
         return [{self.stacks[0]: tokens} for tokens in tokenize(self.tokenizer, rows)]
 
     @override
-    def stack_of(self, side: str) -> str:
-        return self.stacks[0]
-
-    @override
-    def score_inputs(self, batch: Sequence[Inputs]) -> Tensor:
-        return self.readout(self.stacks[0], {})(*self.encode(batch, self.stacks[0]))
-
-    @override
     def readout(self, stack: str, inputs: Inputs) -> Readout:
         return _Classify(self.model, self._head, self._score)
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Any
 
-from torch import Tensor
-from transformers import PreTrainedModel
 from typing_extensions import override
 
 from mechviz.errors import InputError
 from mechviz.rankers.checks import Inputs
 from mechviz.rankers.conventions import Opened
 from mechviz.rankers.families import Family
-from mechviz.rankers.opening import Options
 from mechviz.rankers.prompted import Prompted
 from mechviz.rankers.readout import Readout
 
@@ -59,16 +56,6 @@ class Generative(Prompted):
     kind = "Generative"
     default_score = "difference"
 
-    def __init__(
-        self,
-        name: str | PreTrainedModel,
-        prompt: str | None = None,
-        labels: tuple[str | int, str | int] | None = None,
-        score: str | None = None,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(name, prompt, labels, score, options)
-
     @staticmethod
     @override
     def classes(family: Family) -> Sequence[str]:
@@ -88,10 +75,6 @@ class Generative(Prompted):
                     f"{opened.label} does not say its {word}; give the one that it was trained with, such as {example}"
                 )
         return known_prompt or "", known_labels
-
-    @override
-    def score_inputs(self, batch: Sequence[Inputs]) -> Tensor:
-        return self.label_readout()(*self.encode(batch, "decoder"))
 
     @override
     def readout(self, stack: str, inputs: Inputs) -> Readout:

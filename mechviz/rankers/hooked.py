@@ -83,7 +83,6 @@ class HookedModel:
         self.stacks: dict[str, Stack] = {}
         self.points: dict[str, HookPoint] = {}
         self._places: dict[str, Place] = {}
-        self._layers_of: dict[str, nn.ModuleList] = {}
         for blocks in family.blocks:
             layers = find(self.base, blocks.layers, optional=True)
             if layers is not None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 from typing_extensions import override
 
 from mechviz.errors import InputError
 from mechviz.rankers.checks import Inputs
 from mechviz.rankers.conventions import Opened
 from mechviz.rankers.families import Family
-from mechviz.rankers.opening import Options
 from mechviz.rankers.prompted import Prompted
 from mechviz.rankers.readout import Readout
 
@@ -67,16 +65,6 @@ class MonoT5(Prompted):
     kind = "MonoT5"
     default_score = "log_softmax"
 
-    def __init__(
-        self,
-        name: str | PreTrainedModel,
-        prompt: str | None = None,
-        labels: tuple[str | int, str | int] | None = None,
-        score: str | None = None,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(name, prompt, labels, score, options)
-
     @staticmethod
     @override
     def classes(family: Family) -> Sequence[str]:
@@ -120,10 +108,6 @@ class MonoT5(Prompted):
             decoder: Any = self.stack("decoder").runner
             output = decoder(input_ids=ids, encoder_hidden_states=hidden, encoder_attention_mask=mask, use_cache=False)
         return output.last_hidden_state  # type: ignore[no-any-return]
-
-    @override
-    def score_inputs(self, batch: Sequence[Inputs]) -> Tensor:
-        return self.label_readout()(*self.encode(batch, "decoder"))
 
     @override
     def readout(self, stack: str, inputs: Inputs) -> Readout:

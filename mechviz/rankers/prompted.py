@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -37,10 +38,10 @@ class Prompted(Ranker):
     def __init__(
         self,
         name: str | PreTrainedModel,
-        prompt: str | None,
-        labels: tuple[str | int, str | int] | None,
-        score: str | None,
-        options: Options,
+        prompt: str | None = None,
+        labels: tuple[str | int, str | int] | None = None,
+        score: str | None = None,
+        **options: Unpack[Options],
     ) -> None:
         opened = open_model(name, self.kind, self.classes, options)
         super().__init__(opened, None, options.get("max_length"))
@@ -54,22 +55,18 @@ class Prompted(Ranker):
             raise InputError(f"score={shown(score)}; it is one of {', '.join(map(repr, SCORES))}")
 
     @staticmethod
+    @abstractmethod
     def classes(family: Family) -> Sequence[str]:
         """Return the names of the classes that make such a score."""
-        raise NotImplementedError
 
+    @abstractmethod
     def known(self, opened: Opened, prompt: bool, labels: bool) -> tuple[str, Any]:
         """Return the prompt and the labels of a checkpoint that is known; those that were not given are needed."""
-        raise NotImplementedError
 
     @override
     def tokenize_all(self, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Tokens]]:
         rows = [[fill_prompt(self._pieces, query=query, doc=doc)] for query, doc in pairs]
         return [{self.stacks[0]: tokens} for tokens in tokenize(self.tokenizer, rows)]
-
-    @override
-    def stack_of(self, side: str) -> str:
-        return self.stacks[0]
 
     def label_readout(self) -> Readout:
         """Return how a hidden state at the position that predicts the label becomes the score."""

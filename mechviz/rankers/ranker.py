@@ -77,18 +77,18 @@ class Ranker(ABC):
         """Return the token sequences of each (query, document), at full length (nothing is cut here)."""
 
     @abstractmethod
-    def stack_of(self, side: str) -> str:
-        """Return the stack in which the text of a side (``"query"`` or ``"doc"``) runs."""
-
-    @abstractmethod
-    def score_inputs(self, batch: Sequence[Inputs]) -> Tensor:
-        """Score tokenised pairs in one forward pass, float32, dims (pair), with gradient if enabled."""
-
-    @abstractmethod
     def readout(self, stack: str, inputs: Inputs) -> Readout:
         """Return how the last hidden state of ``stack`` becomes the score of a pair, the other stacks' texts as in ``inputs``."""
 
     # -- what a kind of ranker may change ------------------------------------------------------------------------
+
+    def score_inputs(self, batch: Sequence[Inputs]) -> Tensor:
+        """Score tokenised pairs in one forward pass, float32, dims (pair), with gradient if enabled."""
+        return self.readout(self.stacks[-1], {})(*self.encode(batch, self.stacks[-1]))
+
+    def stack_of(self, side: str) -> str:
+        """Return the stack in which the text of a side (``"query"`` or ``"doc"``) runs."""
+        return self.stacks[0]
 
     def stack(self, name: str) -> Stack:
         """Return the layers of a stack."""
