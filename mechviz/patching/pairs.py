@@ -154,8 +154,8 @@ def _aligned(
     """Return both texts over the rows of their alignment, the alignment, and what was cut, in words."""
     alignment = align(original.ids, perturbed.ids, original.word_starts(), perturbed.word_starts())
     texts = {
-        "original": _fill(original, alignment.original, perturbed, alignment.perturbed, filler),
-        "perturbed": _fill(perturbed, alignment.perturbed, original, alignment.original, filler),
+        "original": _fill(original, alignment.original, perturbed, alignment.perturbed, filler, side),
+        "perturbed": _fill(perturbed, alignment.perturbed, original, alignment.original, filler, side),
     }
     length = len(alignment)
     if length <= limit:
@@ -177,7 +177,14 @@ def _aligned(
     return texts, alignment, cut
 
 
-def _fill(tokens: Tokens, index: NDArray[np.int64], other: Tokens, other_index: NDArray[np.int64], filler: Filler) -> Tokens:
+def _fill(
+    tokens: Tokens,
+    index: NDArray[np.int64],
+    other: Tokens,
+    other_index: NDArray[np.int64],
+    filler: Filler,
+    side: str,
+) -> Tokens:
     """Spread a text over the rows of the alignment, each gap filled by the policy."""
     ids: list[int] = []
     strings: list[str] = []
@@ -186,7 +193,7 @@ def _fill(tokens: Tokens, index: NDArray[np.int64], other: Tokens, other_index: 
             more_ids, more_strings = filler.fill(tuple(other.strings[other_index[row]] for row in rows))
             ids += more_ids
             strings += more_strings
-    return spread(tokens, index, ids, strings, filler.masked)
+    return spread(tokens, index, ids, strings, filler.masked, side)
 
 
 def _score_without_fillers(ranker: Ranker, run: Run, text: str) -> float:

@@ -93,7 +93,7 @@ def record(ranker: Ranker, inputs: Inputs, stack: str, readout: Readout, gradien
         score = readout(hidden, reads)[0]
         if not torch.isfinite(score):
             with torch.no_grad():
-                raise tower.first_non_finite(lambda: readout(*ranker.encode([inputs], stack)))
+                raise ranker.first_non_finite(lambda: ranker.score_inputs([inputs]))
         gradients = list(torch.autograd.grad(score, kept["z"])) if gradient else None
     still = {site: [value.detach() for value in values] for site, values in kept.items()}
     return Run(

@@ -54,8 +54,10 @@ def hooked_attention(
         Output, dims (row, query_pos, head, d_head), and the pattern where it was computed.
     """
     points: Mapping[str, nn.Module] = module.__dict__.get(POINTS, {})
-    key, value = (x.expand(query.shape[0], -1, -1, -1) for x in (key, value))
-    query, key, value = (_shown(points, site, x) for site, x in (("q", query), ("k", key), ("v", value)))
+    if len(key) != len(query):
+        key, value = (x.expand(len(query), -1, -1, -1) for x in (key, value))
+    if points:
+        query, key, value = (_shown(points, site, x) for site, x in (("q", query), ("k", key), ("v", value)))
     scale = query.size(-1) ** -0.5 if scaling is None else scaling
     return attend(points, query, key, value, _joined(attention_mask, position_bias), scale)
 
@@ -141,7 +143,7 @@ def _deberta(
     k, v = project("k", module.key_proj, hidden), project("v", module.value_proj, hidden)
     terms = 1 + ("c2p" in module.pos_att_type) + ("p2c" in module.pos_att_type)
     bias = torch.zeros((), dtype=q.dtype, device=q.device)
-    if module.relative_attention:
+    if module.relative_attention and terms > 1:
         bias = module.disentangled_attention_bias(q.flatten(0, 1), k.flatten(0, 1), relative_pos, rel_embeddings, terms)
         bias = bias.unflatten(0, (-1, heads))
     # A row of padding may look nowhere; as in the original it gets the lowest score everywhere, not a NaN.

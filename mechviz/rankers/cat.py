@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Unpack
 
 import torch
@@ -63,7 +66,7 @@ class Cat(Ranker):
         **options: Unpack[Options],
     ) -> None:
         opened = open_model(name, self.kind, _classes, options)
-        super().__init__(opened, None, options.get("max_length"))
+        super().__init__(opened, None, options)
         self._head = self.hooked.family.heads[type(self.model).__name__]
         self.n_labels = int(self.model.config.num_labels or 0)
         self._score, self._said = _scorer(score, self.n_labels, self.name)
@@ -107,29 +110,65 @@ def _classes(family: Family) -> tuple[str, ...]:
 def _scorer(score: object, labels: int, name: str) -> tuple[ScoreFunction, str]:
     """Return the function from logits to scores, and how the repr calls it."""
     if callable(score):
-        return _checked(score), getattr(score, "__name__", "custom")
+        checked = _Checked(score)
+        checked.try_on(labels)
+        return checked, getattr(score, "__name__", "custom")
     if score is not None:
-        if not isinstance(score, int) or isinstance(score, bool):
+        if isinstance(score, bool) or not isinstance(score, numbers.Integral):
             raise InputTypeError(f"score={shown(score)} must be the number of a label or a function of logits")
-        if not 0 <= score < labels:
-            raise InputError(f"score={score}: {name} has the labels 0 to {labels - 1}")
-        return lambda logits: logits[:, score], f"logit[{score}]"
+        label = int(score)
+        if not 0 <= label < labels:
+            raise InputError(f"score={label}: {name} has the labels 0 to {labels - 1}")
+        return partial(_label, label), f"logit[{label}]"
     if labels == 1:
-        return lambda logits: logits[:, 0], "logit"
+        return partial(_label, 0), "logit"
     if labels == 2:
-        return lambda logits: torch.diff(logits, dim=1)[:, 0], "logit[1] - logit[0]"
+        return _difference, "logit[1] - logit[0]"
     raise UnsupportedModelError(
         f"{name} has {labels} labels, and which of them means relevance cannot be known; say it: score=2 for the logit of "
         "label 2, or score=lambda logits: logits[:, 2] - logits[:, 0]"
     )
 
 
-def _checked(function: Callable[..., Any]) -> ScoreFunction:
-    def score(logits: Tensor) -> Tensor:
-        scores = function(logits)
+def _label(label: int, logits: Tensor) -> Tensor:
+    return logits[:, label]
+
+
+def _difference(logits: Tensor) -> Tensor:
+    return logits[:, 1] - logits[:, 0]
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A function of the caller's from logits, dims (row, label), to scores, dims (row)."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        try:
+            scores = self.function(logits)
+        except Exception as error:
+            raise InputError(
+                f"score= raised {type(error).__name__}: {error} for logits of shape {tuple(logits.shape)}, dims (row, label)"
+            ) from error
         if not isinstance(scores, Tensor) or scores.shape != logits.shape[:1]:
             found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
             raise InputError(f"score= returned {found} for logits of shape {tuple(logits.shape)}; it must return one score a row")
         return scores.float()
 
-    return score
+    def try_on(self, labels: int) -> None:
+        """Refuse a function that mixes rows, or that no gradient passes.
+
+        Raises
+        ------
+        InputError
+        """
+        logits = torch.randn(2, labels, generator=torch.Generator().manual_seed(0), requires_grad=True)
+        with torch.enable_grad():
+            together, alone = self(logits), self(logits[:1])
+        if not torch.allclose(together[:1], alone):
+            raise InputError("score= gives a row another score when a second one is beside it; it must score each row by itself")
+        if not together.requires_grad:
+            raise InputError(
+                "score= returns what has no gradient (a detached or whole-number value); effects are previewed by one"
+            )

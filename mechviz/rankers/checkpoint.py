@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +18,9 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from mechviz.errors import InputError, InputTypeError, MechvizError, UnsupportedModelError, shown
-from mechviz.rankers.conventions import Said, Step, projection, read_colbert, read_steps
+from mechviz.rankers.conventions import Said, Step, projection, read_colbert
 from mechviz.rankers.families import FAMILIES, Family
+from mechviz.rankers.sentence_transformers import read_steps
 
 _FILES = ["*.json", "*.txt", "*.model", "*.jinja", "artifact.metadata", "*/config.json", "*.safetensors"]
 #: Fetched where a hub repository has no safetensors.
@@ -35,24 +36,36 @@ class Checkpoint:
     config: dict[str, Any]
     family: Family
 
-    def read_json(self, file: str) -> Any:
-        """Return the content of a JSON file of the checkpoint, None if it has no such file."""
-        path = self.path / file
-        return _read_json(path) if path.exists() else None
-
-    def read_weights(self, folder: str = "") -> dict[str, Tensor]:
-        """Return all tensors of a part of the checkpoint, by name.
+    def read_json(self, file: str, kind: type = dict) -> Any:
+        """Return the content of a JSON file of the checkpoint, None if it has no such file.
 
         Raises
         ------
         MechvizError
-            It has none.
+            It is not JSON, or not of that kind.
+        """
+        path = self.path / file
+        return _read_json(path, kind) if path.exists() else None
+
+    def read_weights(self, folder: str = "", wanted: str | None = None) -> dict[str, Tensor]:
+        """Return the tensors of a part of the checkpoint, by name; of several files, of the one that holds ``wanted``.
+
+        Raises
+        ------
+        MechvizError
+            There are none, or they cannot be read.
         """
         base = self.path / folder
-        if (base / "model.safetensors").exists():
-            return load_file(base / "model.safetensors")
-        if (base / "pytorch_model.bin").exists():
-            return cast(dict[str, Tensor], torch.load(base / "pytorch_model.bin", map_location="cpu", weights_only=True))
+        shards = self.read_json(str(Path(folder) / "model.safetensors.index.json")) or {}
+        file = base / (shards.get("weight_map") or {}).get(wanted, "model.safetensors")
+        try:
+            if file.exists():
+                return load_file(file)
+            if (base / "pytorch_model.bin").exists():
+                file = base / "pytorch_model.bin"
+                return cast(dict[str, Tensor], torch.load(file, map_location="cpu", weights_only=True))
+        except Exception as error:
+            raise MechvizError(f"{self.name}: {file} could not be read: {error}") from error
         raise MechvizError(f"{self.name}: {folder or 'the checkpoint'} has no model.safetensors and no pytorch_model.bin")
 
     @cached_property
@@ -63,24 +76,29 @@ class Checkpoint:
         ------
         UnsupportedModelError
             A step that mechviz does not have.
+        MechvizError
+            A file that is damaged.
         """
-        modules = self.read_json("modules.json")
+        modules = self.read_json("modules.json", list)
         if modules is not None:
             more = self.read_json("config_sentence_transformers.json") or {}
             return read_steps([self._step(module) for module in modules], more, self.name)
         metadata = self.read_json("artifact.metadata")
         if self.architecture == "HF_ColBERT" or metadata is not None:
-            weight = {"linear.weight": self.read_weights()["linear.weight"]}
-            return read_colbert(metadata or {}, (projection({}, weight, self.name),))
+            weight = self.read_weights(wanted="linear.weight")
+            linear = projection({}, {name: weight[name] for name in weight if name == "linear.weight"}, self.name)
+            return read_colbert(metadata or {}, (linear,), self.name)
         return Said()
 
-    def _step(self, module: Mapping[str, Any]) -> Step:
-        kind, path = str(module["type"]).rpartition(".")[2], str(module.get("path", ""))
-        file = f"{path or '.'}/config.json"
-        if kind in ("Transformer", "MLMTransformer"):
-            file = f"{path or '.'}/sentence_bert_config.json"
-        settings = self.read_json(file) or {}
-        return Step(kind, settings, lambda: projection(settings, self.read_weights(path), self.name))
+    def _step(self, module: Any) -> Step:
+        if not isinstance(module, dict) or not isinstance(module.get("type"), str):
+            raise MechvizError(
+                f"{self.path / 'modules.json'} names no type of module in {module!r}; it is damaged: save it again"
+            )
+        kind, path = module["type"].rpartition(".")[2], str(module.get("path", ""))
+        first = kind in ("Transformer", "MLMTransformer")
+        settings = self.read_json(str(Path(path) / ("sentence_bert_config.json" if first else "config.json")))
+        return Step(kind, settings or {}, lambda: projection(settings or {}, self.read_weights(path), self.name))
 
     @property
     def label(self) -> str:
@@ -91,7 +109,8 @@ class Checkpoint:
     @property
     def architecture(self) -> str:
         """The class that the weights were saved from."""
-        return str((self.config.get("architectures") or ["(none named)"])[0])
+        named = self.config.get("architectures")
+        return str(named[0]) if isinstance(named, list) and named else "(none named)"
 
 
 def open_checkpoint(name: str) -> Checkpoint:
@@ -124,8 +143,17 @@ def open_checkpoint(name: str) -> Checkpoint:
     if not file.exists():
         held = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
         raise MechvizError(f"{path} has no config.json (it holds {held}); give the directory that save_pretrained wrote")
-    config = _read_json(file)
-    model_type = config.get("model_type", "(none)")
+    if (path / "adapter_config.json").exists():
+        raise UnsupportedModelError(
+            f"{name} holds a PEFT adapter beside its model; merge it (merge_and_unload), save that with save_pretrained, and "
+            "give that directory"
+        )
+    config = _read_json(file, dict)
+    if any(key.startswith("AutoModel") for key in config.get("auto_map") or ()):
+        raise UnsupportedModelError(
+            f"{name} brings model code of its own (auto_map in its config.json), which mechviz does not run"
+        )
+    model_type = str(config.get("model_type", "(none)"))
     if model_type not in FAMILIES:
         raise UnsupportedModelError(f"{name} has model_type {model_type!r}; mechviz has family files for {', '.join(FAMILIES)}")
     return Checkpoint(str(name), path, config, FAMILIES[model_type])
@@ -152,7 +180,8 @@ def load_model(checkpoint: Checkpoint, class_name: str, dtype: torch.dtype, also
             raise MechvizError(f"{checkpoint.name}: the weights could not be read as {class_name}: {error}") from error
     missing = sorted(info["missing_keys"])
     mismatched = sorted(str(key) for key in info["mismatched_keys"])
-    unread = (*checkpoint.family.unused, *also)
+    family = checkpoint.family
+    unread = (*family.unused, *also, *(family.unused_by_base if class_name == family.base else ()))
     prefix = f"{checkpoint.family.prefix}."
     extra = [key for key in sorted(info["unexpected_keys"]) if not key.removeprefix(prefix).startswith(unread)]
     for keys, problem in (
@@ -163,8 +192,8 @@ def load_model(checkpoint: Checkpoint, class_name: str, dtype: torch.dtype, also
         if keys:
             raise MechvizError(
                 f"{checkpoint.name} {problem} {len(keys)} weights of {class_name} ({', '.join(keys[:4])}"
-                f"{', ...' if len(keys) > 4 else ''}); it was saved as {checkpoint.architecture}: "
-                "a score with random or ignored weights would mean nothing"
+                f"{', ...' if len(keys) > 4 else ''}); it was saved as {checkpoint.architecture}: a score with random or "
+                "ignored weights would mean nothing. mv.load picks the class that fits"
             )
     return cast(PreTrainedModel, model.eval())
 
@@ -175,7 +204,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     Raises
     ------
     MechvizError
-        There is none.
+        There is none, or it is damaged.
     """
     files = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "vocab.json")
     if not any((checkpoint.path / file).exists() for file in files):
@@ -183,7 +212,10 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
             f"{checkpoint.name} has no tokenizer (none of {', '.join(files)}); save it there with "
             "tokenizer.save_pretrained(directory), or pass tokenizer="
         )
-    return cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True))
+    try:
+        return cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True))
+    except Exception as error:
+        raise MechvizError(f"{checkpoint.name}: the tokenizer could not be read ({error}); save or fetch it again") from error
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase | None, vocab_size: int) -> PreTrainedTokenizerBase:
@@ -221,11 +253,14 @@ def weight_hash(modules: Iterable[torch.nn.Module]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path, kind: type) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise MechvizError(f"{path} is not valid JSON ({error}); the checkpoint is damaged: save or fetch it again") from error
+    if not isinstance(content, kind):
+        raise MechvizError(f"{path} holds a {type(content).__name__}, not a {kind.__name__}: save or fetch the checkpoint again")
+    return content
 
 
 def _fetch(name: str) -> Path:

@@ -38,7 +38,7 @@ def too_long(what: str, length: int, limit: int) -> InputError:
     """Return the error for a text over the limit."""
     return InputError(
         f"{what} {length} tokens with the special ones, this ranker takes {limit}; "
-        "shorten it, or pass truncate=True to cut the document's end"
+        "shorten it, or pass truncate=True to cut its end"
     )
 
 

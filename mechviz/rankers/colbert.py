@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Unpack
+from typing import Unpack, cast
 
 import numpy as np
 import torch
@@ -60,7 +60,7 @@ class ColBERT(TwoTexts):
                 f"{opened.label} has no artifact.metadata and no PyLate settings: how its tokens are projected and compared is "
                 "not known"
             )
-        super().__init__(opened, None, options.get("max_length"))
+        super().__init__(opened, None, options)
         self.interaction: Interaction = replace(
             said.interaction,
             query_length=_length("query_length", query_length, said.interaction.query_length),
@@ -105,7 +105,7 @@ class ColBERT(TwoTexts):
     def represent(self, hidden: Tensor, reads: Tensor, stack: str) -> Tensor:
         """Return one vector of length 1 a token, zero where it is not read, dims (row, pos, d_vector); float32."""
         vectors = hidden.float()
-        for layer in self.extra:
+        for layer in cast(nn.ModuleList, self.extra):
             vectors = layer(vectors)
         return nn.functional.normalize(vectors, dim=-1) * reads[..., None]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Unpack, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.rankers.checks import Inputs
-from mechviz.rankers.conventions import Said
+from mechviz.rankers.conventions import Projection, Said
 from mechviz.rankers.families import Family
 from mechviz.rankers.opening import Options, open_model
 from mechviz.rankers.pooling import POOLINGS
@@ -39,7 +39,7 @@ class Dot(TwoTexts):
         Put before each text (``"query: "`` and ``"passage: "`` for E5). Default: the checkpoint's prompts for
         ``query`` and for ``document``, ``passage`` or ``corpus``.
     query_name : str or PreTrainedModel, optional
-        A second model for queries.
+        A second model for queries, with the settings of its own checkpoint; ``query_tokenizer`` goes with a model.
     **options
         ``tokenizer``, ``max_length``, ``device`` (such as ``"cuda"``), ``dtype`` (``"bfloat16"``, ``"float16"``); see
         `mechviz.rankers.opening.Options`.
@@ -67,23 +67,45 @@ class Dot(TwoTexts):
         **options: Unpack[Options],
     ) -> None:
         opened = open_model(name, self.kind, _classes, options)
-        query = None if query_name is None else open_model(query_name, self.kind, _classes, options)
-        said = opened.said
-        super().__init__(opened, query, options.get("max_length"))
-        if query is not None and query.model.config.hidden_size != opened.model.config.hidden_size:
+        query = None if query_name is None else open_model(query_name, self.kind, _classes, options, query=True)
+        super().__init__(opened, query, options)
+        if (
+            query is not None
+            and query.model.config.hidden_size != opened.model.config.hidden_size
+            and not opened.said.projections
+        ):
             raise InputError("the two models make vectors of different sizes; their dot product is not defined")
-        self.pooling = _pooling(pooling, said, self.name)
-        self.normalize = bool(said.normalize) if normalize is None else normalize
+        if normalize is not None and not isinstance(normalize, bool):
+            raise InputTypeError(f"normalize must be True or False, not {shown(normalize)}")
+        said = {"query": (query or opened).said, "doc": opened.said}
+        self.poolings = {side: _pooling(pooling, one, self.name) for side, one in said.items()}
+        self.normalize = bool(opened.said.normalize) if normalize is None else normalize
+        if normalize is None and bool(said["query"].normalize) != self.normalize:
+            raise InputError(
+                "one of the two models says that its vectors are scaled to length 1, the other does not: pass normalize="
+            )
         self.prefixes = {
-            "query": _prefix("query_prefix", query_prefix, (query or opened).said.query_prefix),
-            "doc": _prefix("doc_prefix", doc_prefix, said.doc_prefix),
+            "query": _prefix("query_prefix", query_prefix, said["query"].query_prefix),
+            "doc": _prefix("doc_prefix", doc_prefix, said["doc"].doc_prefix),
         }
-        self.include_prompt = said.include_prompt
-        self.extra = nn.ModuleList(said.projections).to(opened.model.device)
+        self._pools_prompt = {side: one.include_prompt for side, one in said.items()}
+        layers = {side: nn.ModuleList(one.projections).to(opened.model.device) for side, one in said.items()}
+        self.extra = nn.ModuleDict(layers)
+        sizes = {side: _width(self.towers[side].model, layers[side]) for side in said}
+        if sizes["query"] != sizes["doc"]:
+            raise InputError(f"the two models make vectors of other sizes: {sizes}")
+
+    def _layers(self, side: str) -> nn.ModuleList:
+        return cast(nn.ModuleList, cast(nn.ModuleDict, self.extra)[side])
+
+    @property
+    def pooling(self) -> str:
+        """How vectors are pooled; of the document where two models pool differently."""
+        return self.poolings["doc"]
 
     @override
     def reads(self, stack: str, tokens: Tokens) -> NDArray[np.bool_]:
-        if self.include_prompt or not self.prefixes[stack]:
+        if self._pools_prompt[stack] or not self.prefixes[stack]:
             return tokens.mask
         # As sentence-transformers does it, the special token before the prompt is left out with it.
         reads: NDArray[np.bool_] = tokens.mask & (np.arange(len(tokens)) >= tokens.positions(stack)[0])
@@ -93,13 +115,13 @@ class Dot(TwoTexts):
     def readout(self, stack: str, inputs: Inputs) -> Readout:
         other = "doc" if stack == "query" else "query"
         with torch.no_grad():
-            return _Compare(self, self.vectors([inputs], other)[0])
+            return _Compare(self, stack, self.vectors([inputs], other)[0])
 
     @override
     def represent(self, hidden: Tensor, reads: Tensor, stack: str) -> Tensor:
         """Return one vector a row, dims (row, d_model); float32."""
-        pooled = POOLINGS[self.pooling](hidden.float(), reads)
-        for layer in self.extra:
+        pooled = POOLINGS[self.poolings[stack]](hidden.float(), reads)
+        for layer in self._layers(stack):
             pooled = layer(pooled)
         return nn.functional.normalize(pooled, dim=-1) if self.normalize else pooled
 
@@ -110,19 +132,21 @@ class Dot(TwoTexts):
     @override
     def describe(self) -> str:
         prefixes = "".join(f", {side}_prefix={prefix!r}" for side, prefix in self.prefixes.items() if prefix)
+        same = len(set(self.poolings.values())) == 1
+        pooling = f"pooling={self.pooling!r}" if same else f"pooling={self.poolings}"
         towers = ", two models" if len(set(self.towers.values())) > 1 else ""
-        dense = f", {len(self.extra)} projection{'s' if len(self.extra) > 1 else ''}" if len(self.extra) else ""
-        score = "cosine" if self.normalize else "dot product"
-        return f", pooling={self.pooling!r}{dense}{prefixes}{towers}, score={score}"
+        n = len(self._layers("doc"))
+        dense = f", {n} projection{'s' if n > 1 else ''}" if n else ""
+        return f", {pooling}{dense}{prefixes}{towers}, score={'cosine' if self.normalize else 'dot product'}"
 
 
 class _Compare(Readout):
-    def __init__(self, ranker: Dot, other: Tensor) -> None:
-        self.ranker, self.other = ranker, other
-        self.position = 0 if ranker.pooling == "cls" else None
+    def __init__(self, ranker: Dot, stack: str, other: Tensor) -> None:
+        self.ranker, self.stack, self.other = ranker, stack, other
+        self.position = 0 if ranker.poolings[stack] == "cls" else None
 
     def __call__(self, hidden: Tensor, reads: Tensor) -> Tensor:
-        return self.ranker.represent(hidden, reads, "doc") @ self.other
+        return self.ranker.represent(hidden, reads, self.stack) @ self.other
 
 
 def _classes(family: Family) -> tuple[str, ...]:
@@ -130,6 +154,8 @@ def _classes(family: Family) -> tuple[str, ...]:
 
 
 def _pooling(given: str | None, said: Said, label: str) -> str:
+    if given is not None and not isinstance(given, str):
+        raise InputTypeError(f"pooling must be one of {', '.join(map(repr, POOLINGS))}, not {shown(given)}")
     pooling = given or said.pooling
     if pooling not in POOLINGS:
         raise InputError(
@@ -138,6 +164,11 @@ def _pooling(given: str | None, said: Said, label: str) -> str:
             + f"; pass pooling= one of {', '.join(map(repr, POOLINGS))}"
         )
     return pooling
+
+
+def _width(model: PreTrainedModel, projections: nn.ModuleList) -> int:
+    last = projections[-1] if len(projections) else None
+    return last.linear.out_features if isinstance(last, Projection) else int(model.config.hidden_size)
 
 
 def _prefix(name: str, given: object, said: str) -> str:

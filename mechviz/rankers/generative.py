@@ -64,7 +64,7 @@ class Generative(Prompted):
     @override
     def known(self, opened: Opened, prompt: bool, labels: bool) -> tuple[str, Any]:
         qwen = named_qwen3_reranker(*opened.names)
-        known_prompt = template_prompt(self.tokenizer) or (QWEN3_RERANKER if qwen else None)
+        known_prompt = template_prompt(self.tokenizer, opened.said.instruction) or (QWEN3_RERANKER if qwen else None)
         known_labels = opened.said.labels or (("yes", "no") if qwen else None)
         for needed, known, word, example in (
             (prompt, known_prompt, "prompt", "prompt='Query: {query} Document: {doc} Relevant:'"),
@@ -86,17 +86,26 @@ def named_qwen3_reranker(*names: str) -> bool:
     return any(name.rstrip("/").rpartition("/")[2].lower().startswith("qwen3-reranker") for name in names)
 
 
-def template_prompt(tokenizer: Any) -> str | None:
-    """Return the prompt of a chat template that has roles for query and document, None where there is no such template."""
+def template_prompt(tokenizer: Any, instruction: str | None = None) -> str | None:
+    """Return the prompt of a chat template that has roles for query and document, None where there is no such template.
+
+    ``instruction`` goes where the template puts what the system says.
+    """
     if not getattr(tokenizer, "chat_template", None):
         return None
-    marks = {"query": "\ue000", "document": "\ue001"}  # characters that no template holds
-    messages = [{"role": role, "content": mark} for role, mark in marks.items()]
-    try:
-        text = tokenizer.apply_chat_template(messages, tokenize=False)
-    except Exception:  # a template of another kind raises whatever it likes
-        return None
-    if any(text.count(mark) != 1 for mark in marks.values()):
+    marks = ("\ue000", "\ue001")  # characters that no template holds
+
+    def rendered(*roles: str) -> str:
+        messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
+        system = [] if instruction is None else [{"role": "system", "content": instruction}]
+        try:
+            return str(tokenizer.apply_chat_template([*system, *messages], tokenize=False))
+        except Exception:  # a template of another kind raises whatever it likes
+            return ""
+
+    text = rendered("query", "document")
+    # A template of a conversation prints whatever role it is given; these two it must know.
+    if any(text.count(mark) != 1 for mark in marks) or any(mark in rendered("role a", "role b") for mark in marks):
         return None
     escaped = text.replace("{", "{{").replace("}", "}}")
-    return str(escaped.replace(marks["query"], "{query}").replace(marks["document"], "{doc}"))
+    return escaped.replace(marks[0], "{query}").replace(marks[1], "{doc}")

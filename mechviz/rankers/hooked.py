@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,6 +19,7 @@ from mechviz.errors import InputError, NonFiniteError, UnsupportedModelError
 from mechviz.rankers.attention import FORWARDS, IMPLEMENTATION, POINTS
 from mechviz.rankers.families import FAMILIES, Blocks, Family
 from mechviz.rankers.guards import refuse_hooks_around, require_exact_products
+from mechviz.rankers.places import Place, places_of, tap
 from mechviz.rankers.stack import Stack, find
 
 HookFunction = Callable[..., Tensor | None]
@@ -28,31 +28,6 @@ Hook = tuple[str | Callable[[str], bool], HookFunction]
 
 # One lock a base model, whoever wraps it: two rankers that share layers must not switch attention under each other.
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a hook point sits.
-
-    Attributes
-    ----------
-    module : nn.Module
-    kind : str
-        ``in`` or ``out``: its first input or its output; ``part``: a part of its output; ``sum``: the output plus the input
-        of ``layer``; ``attention``: inside it, where the attention function shows ``site``.
-    site : str
-    part, parts, d_head : int
-        For ``part``: which of how many equal parts side by side, and the width of a head if it is to be seen by heads.
-    layer : nn.Module or None
-    """
-
-    module: nn.Module
-    kind: str
-    site: str = ""
-    part: int = 0
-    parts: int = 1
-    d_head: int = 0
-    layer: nn.Module | None = None
 
 
 class HookedModel:
@@ -187,10 +162,9 @@ class HookedModel:
                     if config._attn_implementation != IMPLEMENTATION:
                         stack.callback(setattr, config, "_attn_implementation", config._attn_implementation)
                         config._attn_implementation = IMPLEMENTATION
-            for module in self.model.modules():
-                if module.training:  # dropout would make every run another one
-                    stack.callback(setattr, module, "training", True)
-                    module.training = False
+            for module in _training(self.model):  # dropout would make every run another one
+                stack.callback(setattr, module, "training", True)
+                module.training = False
             for name in self.active():
                 if name not in self._connected:  # a hook that scores runs inside a run: what it needs is connected
                     self._connect(name, stack)
@@ -245,7 +219,7 @@ class HookedModel:
             self.stacks[attention.stack] = Stack(self.model, self.base, layers, blocks, attention, first)
         self._place(blocks.embed_name, Place(find(self.base, blocks.embed), "out"))
         for i, layer in enumerate(layers):
-            for suffix, place in _places_of(layer, blocks, self.stacks[blocks.attentions[0].stack].d_head):
+            for suffix, place in places_of(layer, blocks, self.stacks[blocks.attentions[0].stack].d_head):
                 self._place(f"{blocks.name}.{i}.{suffix}", place)
 
     def _place(self, name: str, place: Place) -> None:
@@ -256,7 +230,7 @@ class HookedModel:
     def _connect(self, name: str, stack: ExitStack) -> None:
         point, place = self.points[name], self._places[name]
         if place.kind != "attention":
-            for handle in _tap(place, point):
+            for handle in tap(place, point):
                 stack.callback(handle.remove)
             return
         module = place.module
@@ -293,7 +267,8 @@ def family_of(model: nn.Module) -> Family:
         decodes = not family.causal and getattr(config, "is_decoder", False)
         if decodes or getattr(config, "add_cross_attention", False):
             raise UnsupportedModelError(f"this {name} is configured as a decoder (is_decoder); mechviz reads it as an encoder")
-        reason = family.refuse(config)
+        kind = getattr(config, "position_embedding_type", None) or "absolute"
+        reason = family.refuse(config) or ("" if kind == "absolute" else f"its position embeddings are {kind!r}, not absolute")
         if reason:
             raise UnsupportedModelError(f"this {name} cannot be hooked: {reason}")
         return family
@@ -312,27 +287,15 @@ def site_of(name: str) -> str:
     return f"mlp_{site}" if owner.endswith(".mlp") else site
 
 
-def _places_of(layer: nn.Module, blocks: Blocks, d_head: int) -> Iterator[tuple[str, Place]]:
-    """Yield the hooks of one layer, without its prefix, in the order in which they fire."""
-    yield "hook_resid_pre", Place(layer, "in")
-    for attention in blocks.attentions:
-        module, out = find(layer, attention.module), find(layer, attention.out)
-        fused = len(attention.projections) == 1
-        for site in attention.sites:
-            place = Place(module, "attention", site.removeprefix("rot_"))
-            if attention.projections and site in ("q", "k"):
-                which = ("q", "k").index(site)
-                path = attention.projections[0 if fused else which]
-                place = Place(find(layer, path), "part", "", which if fused else 0, 3 if fused else 1, d_head)
-            yield f"{attention.name}.hook_{site}", place
-        yield attention.attn_out, Place(out, "out")
-        after = Place(find(layer, attention.after_path), "in") if attention.after_path else Place(out, "sum", layer=layer)
-        yield attention.after, after
-    mlp_in, mlp_out = find(layer, blocks.mlp_in), find(layer, blocks.mlp_out)
-    yield "mlp.hook_pre", Place(mlp_in, "part", parts=2 if blocks.gated else 1)
-    yield "mlp.hook_post", Place(mlp_out, "in")
-    yield "hook_mlp_out", Place(mlp_out, "out")
-    yield "hook_resid_post", Place(layer, "out")
+def _training(root: nn.Module) -> list[nn.Module]:
+    """Return the modules in training mode; several times faster than ``modules()``, which names them."""
+    found, left = [], [root]
+    while left:
+        module = left.pop()
+        if module.training:
+            found.append(module)
+        left += [child for child in module._modules.values() if child is not None]
+    return found
 
 
 def _disconnect(module: nn.Module, site: str) -> None:
@@ -349,44 +312,3 @@ def _remove(point: HookPoint, handle: Any) -> None:
     for handles in (point.fwd_hooks, point.bwd_hooks):
         if handle in handles:
             handles.remove(handle)
-
-
-def _tap(place: Place, point: HookPoint) -> list[Any]:
-    """Lead what is at a place, outside of attention, through a hook point."""
-    if place.kind == "in":
-        # Before any hook of the caller's: what is recorded here is fed in again, and passes theirs then.
-        before = place.module.register_forward_pre_hook(
-            lambda _, args, kwargs: ((point(args[0]), *args[1:]), kwargs), with_kwargs=True, prepend=True
-        )
-        return [before]
-    if place.kind == "sum":
-        assert place.layer is not None
-        entered: list[Tensor] = []
-        return [
-            # After any other: this is what the layer adds to.
-            place.layer.register_forward_pre_hook(lambda _, args: entered.__setitem__(slice(None), [args[0]])),
-            place.module.register_forward_hook(lambda _, args, output: _led_with(entered[0], output, point)),
-        ]
-    return [place.module.register_forward_hook(lambda _, args, output: _led(place, output, point))]
-
-
-def _led(place: Place, output: Any, point: HookPoint) -> Any:
-    if isinstance(output, tuple):
-        return (point(output[0]), *output[1:])
-    if place.kind == "out":
-        return point(output)
-    pieces = list(output.chunk(place.parts, dim=-1))
-    piece = pieces[place.part]
-    pieces[place.part] = point(piece.unflatten(-1, (-1, place.d_head))).flatten(-2) if place.d_head else point(piece)
-    return torch.cat(pieces, dim=-1) if place.parts > 1 else pieces[0]
-
-
-def _led_with(entered: Tensor, output: Tensor, point: HookPoint) -> Tensor:
-    """Return an output that makes its sum with what entered the layer into what the point returns."""
-    total = entered + output
-    seen: Tensor = point(total)
-    value = output + (seen - total)
-    if not torch.is_grad_enabled():
-        return value
-    # The gradient of `seen - entered`, with a value that no rounding touches where nothing was changed.
-    return value.detach() + (seen - seen.detach()) - (entered - entered.detach())

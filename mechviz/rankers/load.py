@@ -8,11 +8,11 @@ from mechviz.errors import UnsupportedModelError
 from mechviz.rankers.cat import Cat
 from mechviz.rankers.checkpoint import Checkpoint, open_checkpoint
 from mechviz.rankers.colbert import ColBERT
-from mechviz.rankers.conventions import is_live, open_live
 from mechviz.rankers.dot import Dot
 from mechviz.rankers.generative import Generative, named_qwen3_reranker
 from mechviz.rankers.monot5 import MonoT5, known_labels
 from mechviz.rankers.ranker import Ranker
+from mechviz.rankers.sentence_transformers import is_live, open_live
 from mechviz.rankers.splade import Splade
 
 KINDS: dict[str, type[Ranker]] = {cls.__name__: cls for cls in (Dot, Cat, MonoT5, Splade, ColBERT, Generative)}

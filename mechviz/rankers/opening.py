@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import Any, TypedDict, cast
 
 import torch
+from tokenizers import normalizers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mechviz.errors import InputError, InputTypeError, UnsupportedModelError, shown
 from mechviz.rankers.checkpoint import Checkpoint, load_model, load_tokenizer, open_checkpoint
-from mechviz.rankers.conventions import Opened, is_live, open_live
+from mechviz.rankers.conventions import Opened
 from mechviz.rankers.families import Family
 from mechviz.rankers.hooked import family_of, supported
+from mechviz.rankers.sentence_transformers import is_live, open_live
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -25,6 +27,8 @@ class Options(TypedDict, total=False):
     ----------
     tokenizer : PreTrainedTokenizerBase
         Default: the checkpoint's own. Needed with a `transformers` model.
+    query_tokenizer : PreTrainedTokenizerBase
+        That of ``query_name``, for rankers with a second model.
     max_length : int
         Lowers the limit on tokens.
     device : str or torch.device, default ``"cpu"``
@@ -35,6 +39,7 @@ class Options(TypedDict, total=False):
     """
 
     tokenizer: PreTrainedTokenizerBase | None
+    query_tokenizer: PreTrainedTokenizerBase | None
     max_length: int | None
     device: str | torch.device | None
     dtype: str | torch.dtype | None
@@ -46,6 +51,7 @@ def open_model(
     classes: Callable[[Family], Collection[str]],
     options: Options,
     also: tuple[str, ...] = (),
+    query: bool = False,
 ) -> Opened:
     """Open a model for one kind of ranker.
 
@@ -59,6 +65,8 @@ def open_model(
     options : Options
     also : tuple of str
         Weights of the ranker's own beside the model's.
+    query : bool
+        Whether it is the second model, of queries.
 
     Raises
     ------
@@ -67,6 +75,8 @@ def open_model(
     unknown = sorted(set(options) - set(Options.__annotations__))
     if unknown:
         raise InputTypeError(f"unknown settings {', '.join(unknown)}; every ranker takes {', '.join(Options.__annotations__)}")
+    if query:
+        options = {**options, "tokenizer": options.get("query_tokenizer")}
     if is_live(source) or isinstance(source, PreTrainedModel):
         opened = _take(source, kind, classes, options)
     else:
@@ -104,7 +114,12 @@ def _load(
     if device.type != "cpu":
         model = cast(PreTrainedModel, cast(Any, model).to(device))
     given = options.get("tokenizer")
-    return Opened(checkpoint.label, model, load_tokenizer(checkpoint) if given is None else given, said)
+    tokenizer = load_tokenizer(checkpoint) if given is None else given
+    if given is None and said.lower_case:
+        backend = cast(Any, tokenizer).backend_tokenizer
+        first = [normalizers.Lowercase()]
+        backend.normalizer = normalizers.Sequence(first if backend.normalizer is None else [*first, backend.normalizer])
+    return Opened(checkpoint.label, model, tokenizer, said)
 
 
 #: What each kind of ranker needs of a class.
@@ -132,7 +147,7 @@ def _device(device: object) -> torch.device:
         chosen = torch.device(cast(str, device))
     except (RuntimeError, TypeError) as error:
         raise InputError(f"device={shown(device)} is none that torch knows; give 'cpu', 'cuda', 'cuda:1' or 'mps'") from error
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "meta": False}
     if not there.get(chosen.type, True):
         raise InputError(f"device={shown(device)}: torch finds no such device on this machine; leave it out for the CPU")
     return chosen

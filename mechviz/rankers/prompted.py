@@ -44,7 +44,7 @@ class Prompted(Ranker):
         **options: Unpack[Options],
     ) -> None:
         opened = open_model(name, self.kind, self.classes, options)
-        super().__init__(opened, None, options.get("max_length"))
+        super().__init__(opened, None, options)
         known_prompt, known_labels = self.known(opened, prompt is None, labels is None)
         self.prompt = known_prompt if prompt is None else prompt
         self._pieces = parse_prompt(self.prompt)
@@ -103,7 +103,7 @@ def label_ids(tokenizer: Any, labels: object) -> tuple[int, int]:
         Not two labels, or a label that is not one token of this tokenizer.
     """
     example = "give two, for and against relevance: labels=('true', 'false')"
-    if not isinstance(labels, (tuple, list)) or not all(isinstance(label, (str, int)) for label in labels):
+    if not isinstance(labels, (tuple, list)) or any(isinstance(x, bool) or not isinstance(x, (str, int)) for x in labels):
         raise InputTypeError(f"labels={shown(labels)} must be words or token ids; {example}")
     if len(labels) != 2:
         raise InputError(f"labels={shown(labels)}; {example}")

@@ -14,13 +14,15 @@ from torch import Tensor, nn
 from transformer_lens import ActivationCache
 from transformers import PreTrainedTokenizerBase
 
-from mechviz.errors import InputError, InputTypeError, shown
+from mechviz.errors import InputError, InputTypeError, NonFiniteError, shown
 from mechviz.rankers.checkpoint import check_tokenizer, weight_hash
 from mechviz.rankers.checks import Inputs, check_docs, check_own_tokens, pairwise, rows_within, too_long
 from mechviz.rankers.conventions import Opened
 from mechviz.rankers.hooked import Hook, HookedModel, HookFunction
+from mechviz.rankers.opening import Options
 from mechviz.rankers.readout import Readout
 from mechviz.rankers.stack import Stack
+from mechviz.rankers.tokenize import stacked
 from mechviz.results import Ranking
 from mechviz.text.checks import check_text
 from mechviz.text.tokens import Tokens
@@ -47,14 +49,14 @@ class Ranker(ABC):
         What activations can be patched in: the token sequences of a pair, or the stacks of one model.
     max_length : int
         Tokens that one sequence takes, special tokens included.
-    extra : nn.ModuleList
+    extra : nn.Module
         Layers after the model that are part of the score (a projection).
     """
 
     kind: str
     stacks: tuple[str, ...] = ()
 
-    def __init__(self, opened: Opened, query: Opened | None = None, max_length: int | None = None) -> None:
+    def __init__(self, opened: Opened, query: Opened | None, options: Options) -> None:
         self.name = opened.label
         self.model = opened.model
         self.hooked = HookedModel(opened.model)
@@ -65,8 +67,9 @@ class Ranker(ABC):
         self.query_tokenizer = (
             self.tokenizer if query is None else check_tokenizer(query.tokenizer, query.model.config.vocab_size)
         )
-        self.max_length = self._limit(max_length, opened.said.max_length)
-        self.extra = nn.ModuleList()
+        said = [one.said.max_length for one in (opened, query) if one is not None]
+        self.max_length = self._limit(options.get("max_length"), said)
+        self.extra: nn.ModuleList | nn.ModuleDict = nn.ModuleList()
         self._hash: tuple[list[tuple[int, float]], str] | None = None
         self._encoding: str | None = None
 
@@ -148,8 +151,8 @@ class Ranker(ABC):
             Lengths that differ, a text that cannot be scored or is longer than ``max_length`` tokens.
         """
         pairs = pairwise(queries, docs)
-        if batch_size < 1:
-            raise InputError(f"batch_size={batch_size}; give at least 1")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise InputError(f"batch_size={shown(batch_size)}; give a whole number, at least 1")
         return self.score_all(self.checked_inputs(pairs, truncate), batch_size)
 
     def score_all(self, inputs: Sequence[Inputs], batch_size: int = 32) -> NDArray[np.float32]:
@@ -163,7 +166,7 @@ class Ranker(ABC):
         bad = np.flatnonzero(~np.isfinite(scores))
         if len(bad):
             with torch.no_grad():
-                raise self.hooked.first_non_finite(lambda: self.score_inputs([inputs[bad[0]]]))
+                raise self.first_non_finite(lambda: self.score_inputs([inputs[bad[0]]]))
         return scores
 
     def rank(self, query: str, docs: Sequence[str], batch_size: int = 32, truncate: bool = False) -> Ranking:
@@ -186,8 +189,11 @@ class Ranker(ABC):
         """
         if stack is not None:
             self.check_stack(stack)
+            if self.text_of(stack) != stack:
+                example = self.stack(stack).hook(0, "z")
+                raise InputError(f"stack={stack!r} has no text of its own; choose its hooks by name, such as {example!r}")
         with ExitStack() as opened:
-            for tower in dict.fromkeys(self.towers.values()):
+            for tower in sorted(dict.fromkeys(self.towers.values()), key=id):  # one order of locks for all threads
                 opened.enter_context(tower.hooks(self._within(stack, fwd_hooks), self._within(stack, bwd_hooks)))
             yield
 
@@ -260,7 +266,7 @@ class Ranker(ABC):
         if family.types:
             taken["token_type_ids"] = ("types", 0)
         arguments: dict[str, Any] = {
-            argument: _stacked([getattr(tokens, name) for tokens in rows], pad, tower.device)
+            argument: stacked([getattr(tokens, name) for tokens in rows], pad, tower.device)
             for argument, (name, pad) in taken.items()
         }
         if family.causal:
@@ -269,7 +275,7 @@ class Ranker(ABC):
 
     def padded_reads(self, stack: str, rows: Sequence[Tokens]) -> Tensor:
         """Return which positions are read, boolean, dims (row, pos)."""
-        return _stacked([self.reads(stack, tokens) for tokens in rows], 0, self.towers[stack].device).bool()
+        return stacked([self.reads(stack, tokens) for tokens in rows], 0, self.towers[stack].device).bool()
 
     def checked_inputs(self, pairs: Sequence[tuple[str, str]], truncate: bool = False) -> list[dict[str, Tokens]]:
         """Tokenise pairs and check that they can be scored."""
@@ -290,6 +296,12 @@ class Ranker(ABC):
         if not truncate:
             raise too_long(f"the {'document' if 'doc' in tokens.segments else 'query'} has", len(tokens), limit)
         return tokens.pick(rows)
+
+    def first_non_finite(self, run: Callable[[], object]) -> NonFiniteError:
+        """Run again with a look at every site of every model and return the error that names the first bad one."""
+        towers = list(dict.fromkeys(self.towers.values()))
+        errors = [tower.first_non_finite(run) for tower in towers]
+        return next((error for error in errors if "first at" in str(error)), errors[0])
 
     def check_stack(self, stack: str) -> None:
         """Refuse a stack that this ranker does not have.
@@ -345,12 +357,12 @@ class Ranker(ABC):
             f"max_length={self.max_length}{self.describe()}{place}{dtype})"
         )
 
-    def _limit(self, asked: int | None, said: int | None) -> int:
+    def _limit(self, asked: int | None, said: Sequence[int | None]) -> int:
         if asked is not None and (type(asked) is not int or asked < 4):
             raise InputError(f"max_length={shown(asked)}; give a whole number of tokens, at least 4")
         own = [tower.max_positions for tower in self.towers.values()]
         tokenizers = [self.tokenizer.model_max_length, self.query_tokenizer.model_max_length]
-        limits = [int(limit) for limit in (asked, said, *own, *tokenizers) if limit and limit < _NO_LIMIT]
+        limits = [int(limit) for limit in (asked, *said, *own, *tokenizers) if limit and limit < _NO_LIMIT]
         return min(limits) if limits else DEFAULT_LENGTH
 
     def _within(self, stack: str | None, hooks: Sequence[Hook]) -> list[Hook]:
@@ -376,14 +388,6 @@ def check_ranker(ranker: object) -> Ranker:
             f"the ranker must be one that mv.load, or a class such as mv.Dot or mv.Cat, opened, not {shown(ranker)}"
         )
     return ranker
-
-
-def _stacked(arrays: Sequence[NDArray[Any]], pad: int, device: torch.device) -> Tensor:
-    """Return rows of unequal length as one int64 tensor, padded on the right."""
-    stacked = np.full((len(arrays), max(map(len, arrays))), pad, dtype=np.int64)
-    for row, array in zip(stacked, arrays, strict=True):
-        row[: len(array)] = array
-    return torch.as_tensor(stacked, device=device)
 
 
 def _sample(tensor: Tensor) -> float:

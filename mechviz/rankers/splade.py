@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from typing_extensions import override
 
+from mechviz.errors import InputError
 from mechviz.rankers.checks import Inputs
 from mechviz.rankers.families import Family
 from mechviz.rankers.heads import TermLogits
@@ -49,8 +50,11 @@ class Splade(TwoTexts):
         self, name: str | PreTrainedModel, query_name: str | PreTrainedModel | None = None, **options: Unpack[Options]
     ) -> None:
         opened = open_model(name, self.kind, _classes, options)
-        query = None if query_name is None else open_model(query_name, self.kind, _classes, options)
-        super().__init__(opened, query, options.get("max_length"))
+        query = None if query_name is None else open_model(query_name, self.kind, _classes, options, query=True)
+        super().__init__(opened, query, options)
+        if self.query_tokenizer.get_vocab() != self.tokenizer.get_vocab():
+            raise InputError("the two models have different vocabularies: their terms cannot be compared")
+        self.prefixes = {"query": (query or opened).said.query_prefix, "doc": opened.said.doc_prefix}
 
     @override
     def represent(self, hidden: Tensor, reads: Tensor, stack: str) -> Tensor:
@@ -103,7 +107,9 @@ class Splade(TwoTexts):
 
     @override
     def describe(self) -> str:
-        return f"{', two models' if len(set(self.towers.values())) > 1 else ''}, score=dot product of max log1p(relu(logits))"
+        prefixes = "".join(f", {side}_prefix={prefix!r}" for side, prefix in self.prefixes.items() if prefix)
+        towers = ", two models" if len(set(self.towers.values())) > 1 else ""
+        return f"{prefixes}{towers}, score=dot product of max log1p(relu(logits))"
 
 
 class _Terms(Readout):

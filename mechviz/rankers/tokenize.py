@@ -9,7 +9,9 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from mechviz.errors import InputError, InputTypeError, shown
@@ -60,9 +62,11 @@ def parse_prompt(prompt: object, fields: Sequence[str] = PAIR_FIELDS) -> list[tu
         raise InputTypeError(f"a prompt is a string such as {example}, not {shown(prompt)}")
     pieces: list[tuple[str, str | None]] = []
     try:
-        for text, field, _, _ in string.Formatter().parse(prompt):
+        for text, field, form, conversion in string.Formatter().parse(prompt):
             if text:
                 pieces.append(("prompt", text))
+            if form or conversion:
+                raise ValueError(f"a field has no format, but {field!r} has")
             if field is not None:
                 pieces.append((field, None))
     except ValueError as error:
@@ -93,6 +97,14 @@ def add_position(tokens: Tokens, at: int, token_id: int, token: str, masked: boo
     }
     fields |= {"strings": wider(tokens.strings, token), "labels": wider(tokens.labels, token)}
     return replace(tokens, **fields, segments=wider(tokens.segments, "prompt"))
+
+
+def stacked(arrays: Sequence[NDArray[Any]], pad: int, device: torch.device) -> Tensor:
+    """Return rows of unequal length as one int64 tensor, padded on the right."""
+    stacked = np.full((len(arrays), max(map(len, arrays))), pad, dtype=np.int64)
+    for row, array in zip(stacked, arrays, strict=True):
+        row[: len(array)] = array
+    return torch.as_tensor(stacked, device=device)
 
 
 def _tokens(encoding: Any, row: Sequence[Parts], special: dict[int | None, str], typed: bool) -> Tokens:

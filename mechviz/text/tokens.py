@@ -124,7 +124,12 @@ _ARRAYS: dict[str, type] = {
 
 
 def spread(
-    tokens: Tokens, index: NDArray[np.int64], filler_ids: Sequence[int], filler_strings: Sequence[str], masked: bool
+    tokens: Tokens,
+    index: NDArray[np.int64],
+    filler_ids: Sequence[int],
+    filler_strings: Sequence[str],
+    masked: bool,
+    segment: str,
 ) -> Tokens:
     """Spread ``tokens`` over aligned rows, with a filler wherever ``index`` is -1.
 
@@ -132,21 +137,17 @@ def spread(
     ----------
     tokens : Tokens
     index : int64 array, dims (row)
-        Position in ``tokens`` for each row, ascending, -1 for a filler; the first row is never a filler.
+        Position in ``tokens`` for each row, ascending, -1 for a filler.
     filler_ids, filler_strings : sequences, one entry for each -1
     masked : bool
         Whether attention may not look at the fillers.
-
-    Notes
-    -----
-    A filler takes segment and token type of the text beside it, so that one at the end of the document is still
-    part of the document, not of the separator.
+    segment : str
+        Whose fillers they are (``"query"`` or ``"doc"``): one at the end of the document is part of it, not of the
+        separator beside it.
     """
     fillers = index < 0
-    home = np.maximum.accumulate(index)
-    text = np.isin(np.array(tokens.segments), ("query", "doc"))
-    after_text = text[home] | ~fillers
-    home = np.where(after_text, home, np.minimum(home + 1, len(tokens) - 1))
+    own = tokens.positions(segment)
+    home = np.where(fillers, own[0] if len(own) else 0, index)
 
     def strings(values: Sequence[str], ours: Sequence[str]) -> tuple[str, ...]:
         queue = iter(ours)
@@ -160,7 +161,7 @@ def spread(
         labels=strings(tokens.labels, [string.lstrip("▁Ġ") or string for string in filler_strings]),  # a reader's spelling
         offsets=np.where(fillers[:, None], -1, tokens.offsets[home]),
         words=np.where(fillers, -1, tokens.words[home]),
-        segments=tuple(tokens.segments[at] for at in home),
+        segments=tuple(segment if filler else tokens.segments[at] for filler, at in zip(fillers, home, strict=True)),
         types=tokens.types[home],
         mask=np.where(fillers, not masked, tokens.mask[home]),
         fillers=fillers,

@@ -137,7 +137,7 @@ def test_the_same_scores_and_grids_on_a_gpu(checkpoint):
         ({"dtype": "float8"}, "dtype='float8'; it is one of 'float32', 'bfloat16', 'float16'"),
         ({"device": "abacus"}, "none that torch knows"),
         ({"device": 3.5}, "none that torch knows"),
-        ({"devise": "cpu"}, "unknown settings devise; every ranker takes tokenizer, max_length, device, dtype"),
+        ({"devise": "cpu"}, "unknown settings devise; every ranker takes tokenizer, query_tokenizer, max_length, device"),
     ],
 )
 def test_devices_and_dtypes_that_do_not_exist(dot_folder, options, words):

@@ -8,7 +8,8 @@ import torch
 
 import mechviz as mv
 from mechviz.errors import UnsupportedModelError
-from mechviz.rankers.conventions import Projection, Step, is_live, read_steps
+from mechviz.rankers.conventions import Projection, Step
+from mechviz.rankers.sentence_transformers import is_live, read_steps
 from tests.cases import CASES
 from tests.plain import close
 from tests.tiny.models import save
@@ -72,7 +73,7 @@ def test_prompts_and_a_projection(tmp_path, folder):
     other = mv.load(str(tmp_path / "saved"))
     before = other.weight_hash()
     with torch.no_grad():
-        other.extra[0].linear.weight[0, 0] += 1
+        other.extra["doc"][0].linear.weight[0, 0] += 1
     assert other.weight_hash() != before, "the projection is part of the ranker"
 
 

@@ -105,8 +105,9 @@ def test_a_filler_belongs_to_the_text_beside_it(cat):
     n = len(tokens)
     at_end = np.array([*range(n - 1), -1, n - 1])
     after_sep = np.array([0, 1, 2, -1, *range(3, n)])
-    for index, row in ((at_end, n - 1), (after_sep, 3)):
-        filled = spread(tokens, index, [7], ["x"], masked=True)
+    first = np.array([-1, *range(n)])
+    for index, row in ((at_end, n - 1), (after_sep, 3), (first, 0)):
+        filled = spread(tokens, index, [7], ["x"], masked=True, segment="doc")
         assert filled.segments[row] == "doc"
         assert filled.types[row] == 1
         assert (filled.strings[row], filled.labels[row], int(filled.ids[row])) == ("x", "x", 7)

@@ -2,7 +2,7 @@
 
 A family file names module paths of one `transformers` architecture; the hooked model and the patching engine read
 them and contain no architecture of their own. To add a family, write one file like ``bert.py``, name it in
-``families/__init__.py`` and add its row to ``tests/families.py``.
+``families/__init__.py`` and add a tiny model to ``tests/tiny/models.py``.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ class Family:
         Arguments that load the base class without parts that no score reads.
     positions : callable
         Returns, for a configuration, how many positions the model has; None if it has no limit of its own.
-    unused : tuple of str
-        Prefixes of weights that a checkpoint may hold and a score never reads.
+    unused, unused_by_base : tuple of str
+        Prefixes of weights that a checkpoint may hold and a score never reads: of no class, of the base class.
     refuse : callable
         Returns, for a configuration, why it cannot be hooked honestly; empty if it can.
     """
@@ -195,6 +195,7 @@ class Family:
     base_options: Mapping[str, Any] = field(default_factory=dict)
     positions: Callable[[Any], int | None] = field(default=lambda config: int(config.max_position_embeddings))
     unused: tuple[str, ...] = ()
+    unused_by_base: tuple[str, ...] = ()
     refuse: Callable[[Any], str] = field(default=lambda config: "")
 
     @property

@@ -21,5 +21,5 @@ FAMILY = Family(
     heads={"GPT2ForSequenceClassification": Head(("score",), reads="last")},
     generative={"GPT2LMHeadModel": VocabularyHead("lm_head")},
     causal=True,
-    unused=("lm_head.",),
+    unused_by_base=("lm_head.",),
 )

@@ -32,7 +32,7 @@ def family(model_type: str, name: str) -> Family:
         heads={f"{name}ForSequenceClassification": Head(("score",), reads="last")},
         generative={f"{name}ForCausalLM": VocabularyHead("lm_head")},
         causal=True,
-        unused=("lm_head.",),
+        unused_by_base=("lm_head.",),
     )
 
 

@@ -25,5 +25,5 @@ FAMILY = Family(
         "ModernBertForSequenceClassification": Head(("head", "classifier"), reads=lambda config: str(config.classifier_pooling))
     },
     masked={"ModernBertForMaskedLM": VocabularyHead("decoder", ("head",))},
-    unused=("head.", "decoder."),
+    unused_by_base=("head.", "decoder."),
 )

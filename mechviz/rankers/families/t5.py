@@ -60,5 +60,5 @@ FAMILY = Family(
         )
     },
     positions=lambda config: None,
-    unused=("decoder.", "lm_head."),
+    unused_by_base=("decoder.", "lm_head."),
 )
