@@ -67,7 +67,6 @@ class Cat(Ranker):
     ) -> None:
         opened = open_model(name, self.kind, _classes, options)
         super().__init__(opened, None, options)
-        self._head = self.hooked.family.heads[type(self.model).__name__]
         self.n_labels = int(self.model.config.num_labels or 0)
         self._score, self._said = _scorer(score, self.n_labels, self.name)
         self.prompt = prompt
@@ -83,7 +82,7 @@ class Cat(Ranker):
 
     @override
     def readout(self, stack: str, inputs: Inputs) -> Readout:
-        return _Classify(self.model, self._head, self._score)
+        return _Classify(self.model, self.hooked.family.heads[type(self.model).__name__], self._score)
 
     @override
     def describe(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -156,6 +156,26 @@ def projection(settings: Mapping[str, Any], weights: Mapping[str, Tensor], name:
         None if residual is None else _linear(residual, weights.get("residual.bias")),
         bool(settings.get("use_residual")),
     )
+
+
+def width_of(model: PreTrainedModel, projections: Iterable[nn.Module], name: str) -> int:
+    """Return the size of vectors after all projections.
+
+    Raises
+    ------
+    MechvizError
+        A projection that does not take what comes before it.
+    """
+    width = int(model.config.hidden_size)
+    for layer in projections:
+        assert isinstance(layer, Projection)
+        if layer.linear.in_features != width:
+            raise MechvizError(
+                f"{name}: its projection takes vectors of {layer.linear.in_features} numbers, but gets {width}; they are not of one "
+                "checkpoint"
+            )
+        width = layer.linear.out_features
+    return width
 
 
 def read_colbert(metadata: Mapping[str, Any], projections: tuple[nn.Module, ...], name: str) -> Said:

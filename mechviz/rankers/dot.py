@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.rankers.checks import Inputs
-from mechviz.rankers.conventions import Projection, Said
+from mechviz.rankers.conventions import Said, width_of
 from mechviz.rankers.families import Family
 from mechviz.rankers.opening import Options, open_model
 from mechviz.rankers.pooling import POOLINGS
@@ -91,7 +91,7 @@ class Dot(TwoTexts):
         self._pools_prompt = {side: one.include_prompt for side, one in said.items()}
         layers = {side: nn.ModuleList(one.projections).to(opened.model.device) for side, one in said.items()}
         self.extra = nn.ModuleDict(layers)
-        sizes = {side: _width(self.towers[side].model, layers[side]) for side in said}
+        sizes = {side: width_of(self.towers[side].model, layers[side], self.name) for side in said}
         if sizes["query"] != sizes["doc"]:
             raise InputError(f"the two models make vectors of other sizes: {sizes}")
 
@@ -164,11 +164,6 @@ def _pooling(given: str | None, said: Said, label: str) -> str:
             + f"; pass pooling= one of {', '.join(map(repr, POOLINGS))}"
         )
     return pooling
-
-
-def _width(model: PreTrainedModel, projections: nn.ModuleList) -> int:
-    last = projections[-1] if len(projections) else None
-    return last.linear.out_features if isinstance(last, Projection) else int(model.config.hidden_size)
 
 
 def _prefix(name: str, given: object, said: str) -> str:

@@ -222,3 +222,63 @@ def test_the_limit_of_the_sentence_transformers_file(tmp_path, dot_folder):
     shutil.copytree(dot_folder, folder)
     folder.joinpath("sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 50}))
     assert mv.Dot(str(folder)).max_length == 50
+
+
+def test_code_of_its_own_is_not_run(tmp_path):
+    """As jina-bert: a BERT by its model_type, with other positions and code beside it."""
+    folder = save_dot(tmp_path / "dot")
+    edit_json(folder / "config.json", auto_map={"AutoModel": "modeling.JinaBertModel"})
+    with pytest.raises(UnsupportedModelError, match="brings model code of its own"):
+        mv.load(str(folder))
+    edit_json(folder / "config.json", auto_map={}, position_embedding_type="alibi")
+    with pytest.raises(UnsupportedModelError, match="its position embeddings are 'alibi', not absolute"):
+        mv.load(str(folder))
+
+
+def test_an_adapter_beside_its_model(tmp_path):
+    folder = save_dot(tmp_path / "dot")
+    folder.joinpath("adapter_config.json").write_text("{}")
+    with pytest.raises(UnsupportedModelError, match="PEFT adapter beside its model; merge it"):
+        mv.load(str(folder))
+
+
+DAMAGED = {
+    "config.json": ["[]", "3"],
+    "modules.json": ["{}", "5", '["Transformer"]', '[{"idx": 0}]'],
+    "config_sentence_transformers.json": ["[1]"],
+    "1_Pooling/config.json": ["[1]", "{}", '{"pooling_mode_mean_tokens": false}'],
+    "tokenizer.json": ["{}", "{"],
+    "tokenizer_config.json": ["{"],
+}
+
+
+@pytest.mark.parametrize(("file", "content"), [(file, content) for file, contents in DAMAGED.items() for content in contents])
+def test_a_file_that_is_not_what_it_should_be(tmp_path, file, content):
+    folder = save_dot(tmp_path / "dot")
+    folder.joinpath(file).write_text(content)
+    with pytest.raises(MechvizError):
+        mv.Dot(str(folder))
+
+
+def test_how_a_model_pools_is_never_guessed(tmp_path):
+    folder = save_dot(tmp_path / "dot")
+    folder.joinpath("1_Pooling", "config.json").unlink()
+    with pytest.raises(MechvizError, match="does not say how it pools"):
+        mv.load(str(folder))
+
+
+def test_nan_in_the_model_of_queries_is_traced(tmp_path):
+    for side in ("query", "doc"):
+        save_dot(tmp_path / side)
+    ranker = mv.Dot(str(tmp_path / "doc"), query_name=str(tmp_path / "query"))
+    with torch.no_grad():
+        ranker.towers["query"].main.module(1, "output.dense").weight[0, 0] = float("nan")
+    for run in (lambda: ranker.score("tea", "tea"), lambda: mv.patch(ranker, "tea", "hot tea", mv.perturb.append("lava"))):
+        with pytest.raises(mv.MechvizError, match=r"first at blocks\.1\.hook_mlp_out"):
+            run()
+
+
+@pytest.mark.parametrize(("setting", "value"), [("pooling", ["cls"]), ("normalize", "no"), ("device", "meta")])
+def test_settings_of_another_type(dot_folder, setting, value):
+    with pytest.raises(MechvizError, match=setting):
+        mv.Dot(str(dot_folder), **{setting: value})

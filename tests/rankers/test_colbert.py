@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 import mechviz as mv
-from mechviz.errors import InputError, UnsupportedModelError
+from mechviz.errors import InputError, MechvizError, UnsupportedModelError
 from tests.cases import CASES, as_colbert
 from tests.plain import close
 from tests.tiny.models import save
@@ -107,3 +109,34 @@ def test_without_metadata_the_settings_are_colberts_own(tmp_path):
     ranker = mv.load(str(folder))
     assert (ranker.interaction.query_length, ranker.interaction.doc_length) == (32, 220)
     assert json.loads((folder / "config.json").read_text())["architectures"] == ["HF_ColBERT"]
+
+
+def test_a_projection_that_does_not_fit(tmp_path):
+    for name, weight in {"none": None, "flat": torch.ones(16)}.items():
+        folder = as_colbert(save(tmp_path / name, "bert", "BertModel"))
+        weights = load_file(folder / "model.safetensors")
+        del weights["linear.weight"]
+        save_file(weights | ({} if weight is None else {"linear.weight": weight}), folder / "model.safetensors")
+        with pytest.raises(MechvizError, match="its projection has"):
+            mv.ColBERT(str(folder))
+
+
+def test_weights_in_several_files(tmp_path):
+    folder = as_colbert(save(tmp_path / "colbert", "bert", "BertModel"))
+    expected = mv.ColBERT(str(folder)).score(QUERY, DOC)
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    shards = {"model-1.safetensors": {k: v for k, v in weights.items() if k != "linear.weight"}}
+    shards["model-2.safetensors"] = {"linear.weight": weights["linear.weight"]}
+    for name, part in shards.items():
+        save_file(part, folder / name, metadata={"format": "pt"})
+    index = {"metadata": {}, "weight_map": {key: name for name, part in shards.items() for key in part}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert mv.load(str(folder)).score(QUERY, DOC) == pytest.approx(expected)
+
+
+def test_metadata_of_another_form(tmp_path):
+    folder = as_colbert(save(tmp_path / "colbert", "bert", "BertModel"))
+    (folder / "artifact.metadata").write_text("[]")
+    with pytest.raises(MechvizError, match="holds a list, not a dict"):
+        mv.load(str(folder))

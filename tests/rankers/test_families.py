@@ -1,5 +1,7 @@
 """Every family as every kind: hooks fire, carry TransformerLens's shapes, and edits count."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from mechviz.rankers.families import FAMILIES
 from mechviz.rankers.hooked import family_of, site_of
 from mechviz.rankers.load import KINDS
 from tests.cases import CASES
+from tests.noise import hooks_that_count
 from tests.plain import OUTPUTS, Plain, close
 from tests.tiny.models import TINY, save
 
@@ -152,6 +155,24 @@ def test_the_caches_methods(opened):
     stacked, labels = cache.accumulated_resid(layer=1, return_labels=True)
     assert len(labels) == len(stacked) == 2
     assert cache.to("cpu").remove_batch_dim()["z", 0].ndim == 3
+
+
+def test_deberta_without_terms_of_position(tmp_path):
+    ranker = mv.Dot(str(save(tmp_path / "deberta", "deberta-v2", "DebertaV2Model", pos_att_type=[])), pooling="mean")
+    assert all(hooks_that_count(ranker).values())
+
+
+def test_vocabularies_of_two_models_must_be_one(checkpoint):
+    bert, roberta = (str(checkpoint(CASES[name])) for name in ("Splade bert", "Splade roberta"))
+    with pytest.raises(mv.InputError, match="different vocabularies"):
+        mv.Splade(bert, query_name=roberta)
+
+
+def test_rankers_are_pickled_and_copied(any_ranker):
+    """For studies over processes."""
+    twin = pickle.loads(pickle.dumps(any_ranker))
+    assert twin.score(QUERY, DOC) == pytest.approx(any_ranker.score(QUERY, DOC), abs=1e-5)
+    assert repr(twin) == repr(any_ranker)
 
 
 def test_a_class_that_cannot_be_hooked_says_why(tmp_path):

