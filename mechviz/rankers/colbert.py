@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from mechviz.errors import InputError, UnsupportedModelError, shown
 from mechviz.rankers.checks import Inputs
-from mechviz.rankers.conventions import Interaction
+from mechviz.rankers.conventions import Interaction, width_of
 from mechviz.rankers.families import Family
 from mechviz.rankers.opening import Options, open_model
 from mechviz.rankers.readout import Readout
@@ -68,6 +68,7 @@ class ColBERT(TwoTexts):
         )
         self.prefixes = {"query": said.query_prefix, "doc": said.doc_prefix}
         self.extra = nn.ModuleList(said.projections).to(opened.model.device)
+        self.width = width_of(self.model, said.projections, self.name)
         self._markers = {
             side: self._token(marker)
             for side, marker in (("query", self.interaction.query_marker), ("doc", self.interaction.doc_marker))
@@ -148,10 +149,7 @@ class ColBERT(TwoTexts):
     def describe(self) -> str:
         how = self.interaction
         expansion = f" filled up with {self.tokenizer.mask_token}" if how.expand else ""
-        size = (
-            [layer for layer in self.extra.modules() if isinstance(layer, nn.Linear)][-1].out_features if len(self.extra) else 0
-        )
-        width = f", {size} dimensions" if size else ""
+        width = f", {self.width} dimensions"
         skip = f", {len(how.skip)} words skipped" if how.skip else ""
         lengths = f", query_length={self.limit('query')}{expansion}, doc_length={self.limit('doc')}"
         return f"{lengths}{skip}{width}, score=MaxSim of cosines"

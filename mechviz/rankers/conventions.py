@@ -171,8 +171,8 @@ def width_of(model: PreTrainedModel, projections: Iterable[nn.Module], name: str
         assert isinstance(layer, Projection)
         if layer.linear.in_features != width:
             raise MechvizError(
-                f"{name}: its projection takes vectors of {layer.linear.in_features} numbers, but gets {width}; they are not of one "
-                "checkpoint"
+                f"{name}: its projection takes vectors of {layer.linear.in_features} numbers and gets {width}: they are not of "
+                "one checkpoint"
             )
         width = layer.linear.out_features
     return width
