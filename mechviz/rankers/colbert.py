@@ -20,7 +20,7 @@ from mechviz.rankers.families import Family
 from mechviz.rankers.opening import Options, open_model
 from mechviz.rankers.readout import Readout
 from mechviz.rankers.tokenize import add_position
-from mechviz.rankers.towers import TwoTexts
+from mechviz.rankers.towers import OTHER, TwoTexts
 from mechviz.text.tokens import Tokens
 
 
@@ -116,10 +116,8 @@ class ColBERT(TwoTexts):
 
     @override
     def readout(self, stack: str, inputs: Inputs) -> Readout:
-        other = "doc" if stack == "query" else "query"
-        with torch.no_grad():
-            vectors = self.vectors([inputs], other)
-        return _MaxSim(self, stack, vectors, self.padded_reads(other, [inputs[other]]))
+        other = OTHER[stack]
+        return _MaxSim(self, stack, self.fixed(stack, inputs), self.padded_reads(other, [inputs[other]]))
 
     def max_sim_matrix(self, query: str, doc: str) -> xr.DataArray:
         """Return the cosine of every query token with every document token.
@@ -152,7 +150,7 @@ class ColBERT(TwoTexts):
         width = f", {self.width} dimensions"
         skip = f", {len(how.skip)} words skipped" if how.skip else ""
         lengths = f", query_length={self.limit('query')}{expansion}, doc_length={self.limit('doc')}"
-        return f"{lengths}{skip}{width}, score=MaxSim of cosines"
+        return f"{lengths}{skip}{width}{self.describe_texts()}, score=MaxSim of cosines"
 
     def _marked(self, side: str, tokens: Tokens) -> Tokens:
         if not self.interaction.types:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Unpack, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -69,12 +67,6 @@ class Dot(TwoTexts):
         opened = open_model(name, self.kind, _classes, options)
         query = None if query_name is None else open_model(query_name, self.kind, _classes, options, query=True)
         super().__init__(opened, query, options)
-        if (
-            query is not None
-            and query.model.config.hidden_size != opened.model.config.hidden_size
-            and not opened.said.projections
-        ):
-            raise InputError("the two models make vectors of different sizes; their dot product is not defined")
         if normalize is not None and not isinstance(normalize, bool):
             raise InputTypeError(f"normalize must be True or False, not {shown(normalize)}")
         said = {"query": (query or opened).said, "doc": opened.said}
@@ -113,9 +105,7 @@ class Dot(TwoTexts):
 
     @override
     def readout(self, stack: str, inputs: Inputs) -> Readout:
-        other = "doc" if stack == "query" else "query"
-        with torch.no_grad():
-            return _Compare(self, stack, self.vectors([inputs], other)[0])
+        return _Compare(self, stack, self.fixed(stack, inputs)[0])
 
     @override
     def represent(self, hidden: Tensor, reads: Tensor, stack: str) -> Tensor:
@@ -126,18 +116,12 @@ class Dot(TwoTexts):
         return nn.functional.normalize(pooled, dim=-1) if self.normalize else pooled
 
     @override
-    def compare(self, queries: Tensor, docs: Tensor, batch: Sequence[Inputs]) -> Tensor:
-        return (queries * docs).sum(-1)
-
-    @override
     def describe(self) -> str:
-        prefixes = "".join(f", {side}_prefix={prefix!r}" for side, prefix in self.prefixes.items() if prefix)
         same = len(set(self.poolings.values())) == 1
         pooling = f"pooling={self.pooling!r}" if same else f"pooling={self.poolings}"
-        towers = ", two models" if len(set(self.towers.values())) > 1 else ""
         n = len(self._layers("doc"))
         dense = f", {n} projection{'s' if n > 1 else ''}" if n else ""
-        return f", {pooling}{dense}{prefixes}{towers}, score={'cosine' if self.normalize else 'dot product'}"
+        return f", {pooling}{dense}{self.describe_texts()}, score={'cosine' if self.normalize else 'dot product'}"
 
 
 class _Compare(Readout):

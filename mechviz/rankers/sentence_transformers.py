@@ -33,9 +33,9 @@ _PYLATE = {
 }
 
 
-def _multi_vector(found: Mapping[str, Step], name: str) -> Interaction:
+def _multi_vector(transformer: Mapping[str, Any], found: Mapping[str, Step], name: str) -> Interaction:
     """Return how a sentence-transformers ``MultiVectorEncoder`` is fed and read; its markers are prompts."""
-    transformer, mask = found["Transformer"].settings, found["MultiVectorMask"].settings
+    mask = found["MultiVectorMask"].settings
     expansion = transformer.get("query_expansion") or {}
     others = {
         "no Normalize": "Normalize" not in found,
@@ -81,7 +81,7 @@ def read_steps(steps: Sequence[Step], more: Mapping[str, Any], name: str) -> Sai
         "a Dense module that is not where it usually is": any(map(_elsewhere, steps)) and kind == "Dot",
         "vectors that are cut (truncate_dim)": more.get("truncate_dim") is not None,
         "a limit on terms (max_active_dims)": more.get("max_active_dims") is not None,
-        "a prompt before its pairs": kind in ("Cat", "Generative") and bool(_default_prompt(more)) and "LogitScore" not in kinds,
+        "a prompt before its pairs": kind == "Cat" and bool(_default_prompt(more)),
     }
     if any(others.values()):
         raise UnsupportedModelError(
@@ -167,7 +167,7 @@ def _splade(steps: Sequence[Step], more: Mapping[str, Any], name: str, common: M
 def _colbert(steps: Sequence[Step], more: Mapping[str, Any], name: str, common: Mapping[str, Any]) -> Said:
     found = {step.kind: step for step in steps}
     own = "MultiVectorMask" in found
-    interaction = _multi_vector(found, name) if own else _pylate(more)
+    interaction = _multi_vector(steps[0].settings, found, name) if own else _pylate(more)
     said = dict(common) if own else {**common, "query_prefix": "", "doc_prefix": ""}  # PyLate's prefixes are tokens
     return Said(kind="ColBERT", projections=_projections(steps), interaction=interaction, **said)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Unpack
 
 import pandas as pd
@@ -67,14 +66,8 @@ class Splade(TwoTexts):
         return TermLogits(tower.model, tower.family.masked[type(tower.model).__name__], terms)
 
     @override
-    def compare(self, queries: Tensor, docs: Tensor, batch: Sequence[Inputs]) -> Tensor:
-        return (queries * docs).sum(-1)
-
-    @override
     def readout(self, stack: str, inputs: Inputs) -> Readout:
-        other = "doc" if stack == "query" else "query"
-        with torch.no_grad():
-            weights = self.vectors([inputs], other)[0]
+        weights = self.fixed(stack, inputs)[0]
         terms = weights.nonzero()[:, 0]  # terms that the other text lacks cannot add to the score
         return _Terms(self.logits(stack, terms), weights[terms])
 
@@ -107,9 +100,7 @@ class Splade(TwoTexts):
 
     @override
     def describe(self) -> str:
-        prefixes = "".join(f", {side}_prefix={prefix!r}" for side, prefix in self.prefixes.items() if prefix)
-        towers = ", two models" if len(set(self.towers.values())) > 1 else ""
-        return f"{prefixes}{towers}, score=dot product of max log1p(relu(logits))"
+        return f"{self.describe_texts()}, score=dot product of max log1p(relu(logits))"
 
 
 class _Terms(Readout):

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
@@ -14,6 +15,9 @@ from mechviz.rankers.checks import Inputs
 from mechviz.rankers.ranker import Ranker
 from mechviz.rankers.tokenize import tokenize
 from mechviz.text.tokens import Tokens
+
+#: Each text's other.
+OTHER = {"query": "doc", "doc": "query"}
 
 
 class TwoTexts(Ranker):
@@ -27,9 +31,9 @@ class TwoTexts(Ranker):
     def represent(self, hidden: Tensor, reads: Tensor, stack: str) -> Tensor:
         """Return the representation of each row, float32, dims (row, ...), from its last hidden state."""
 
-    @abstractmethod
     def compare(self, queries: Tensor, docs: Tensor, batch: Sequence[Inputs]) -> Tensor:
         """Return the score of each pair of representations, dims (row)."""
+        return (queries * docs).sum(-1)
 
     def parts(self, side: str, text: str) -> list[tuple[str, str]]:
         """Return the text of a side as the ranker reads it, as (segment, text)."""
@@ -56,6 +60,16 @@ class TwoTexts(Ranker):
         queries = self.vectors(different, "query")
         docs = self.vectors(batch, "doc")
         return self.compare(queries[[row[_key(inputs["query"])] for inputs in batch]], docs, batch)
+
+    def fixed(self, stack: str, inputs: Inputs) -> Tensor:
+        """Return the representation of the other text than that of ``stack``, without gradient, one row."""
+        with torch.no_grad():
+            return self.vectors([inputs], OTHER[stack])
+
+    def describe_texts(self) -> str:
+        """Return what the repr says of prefixes and models."""
+        prefixes = "".join(f", {side}_prefix={prefix!r}" for side, prefix in self.prefixes.items() if prefix)
+        return prefixes + (", two models" if len(set(self.towers.values())) > 1 else "")
 
     def vectors(self, batch: Sequence[Inputs], stack: str) -> Tensor:
         """Encode the texts of one stack and return their representations."""
