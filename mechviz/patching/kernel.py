@@ -78,16 +78,13 @@ class Upper:
             The last hidden state.
         """
         with self.ranker.running(self.run.stack):
-            hidden = self._mlp(layer, self._changed(layer, self.run.resid_after[layer], changes))
+            resid_mid = _changed(self.run.resid_after[layer], changes, self._outs(layer, changes))
+            hidden = self._mlp(layer, resid_mid)
             return run_layers(self.part, self.run, layer + 1, hidden)
 
-    def _changed(self, layer: int, base: Tensor, changes: Sequence[Change]) -> Tensor:
-        """Return ``base`` with each change added, one a row."""
-        rows = base.repeat(len(changes), 1, 1)
-        for row, change in zip(rows, changes, strict=True):
-            out = self.w_o[layer][change.heads].flatten(0, 1)
-            row.addmm_(change.z.to(row.dtype), out.to(row.dtype))  # T5 in float16 keeps its residual stream in float32
-        return rows
+    def _outs(self, layer: int, changes: Sequence[Change]) -> list[Tensor]:
+        """Return the rows of W_O that each change goes through, dims (head * d_head, d_model)."""
+        return [self.w_o[layer][change.heads].flatten(0, 1) for change in changes]
 
     def _mlp(self, layer: int, resid: Tensor) -> Tensor:
         part, blocks = self.part, self.part.blocks
@@ -97,6 +94,14 @@ class Upper:
         for path in blocks.mlp:
             out = part.module(layer, path)(out)
         return cast(Tensor, norm(out + middle) if blocks.attn_norm else resid + out)
+
+
+def _changed(base: Tensor, changes: Sequence[Change], outs: Sequence[Tensor]) -> Tensor:
+    """Return the residual stream ``base`` with each change added, one a row."""
+    rows = base.repeat(len(changes), 1, 1)
+    for row, change, out in zip(rows, changes, outs, strict=True):
+        row.addmm_(change.z.to(row.dtype), out.to(row.dtype))  # T5 in float16 keeps its residual stream in float32
+    return rows
 
 
 def run_layers(part: Stack, run: Run, layer: int, hidden: Tensor) -> Tensor:
@@ -195,11 +200,11 @@ class Fused(Upper):
     def _above_changes(self, layer: int, base: Tensor, changes: Sequence[Change]) -> Tensor:
         """Run the layer's norm and MLP on ``base`` (its resid_mid) with each change added."""
         part = self.parts[layer]
-        w_o = [self.w_o[layer][change.heads].flatten(0, 1) for change in changes]
-        resid_mid = self._changed(layer, base, changes)
+        outs = self._outs(layer, changes)
+        resid_mid = _changed(base, changes, outs)
         norm = part.attn_norm
         middle, _, rstd = torch.native_layer_norm(resid_mid, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
-        if not _low_rank_pays(base.shape[1], base.shape[2], max(len(out) for out in w_o), len(changes)):
+        if not _low_rank_pays(base.shape[1], base.shape[2], max(map(len, outs)), len(changes)):
             return self._above_mlp_in(layer, middle, part.mlp_in(middle))
         # mlp_in of a layer norm is linear but for the norm's scale, and rows differ by one head's few dimensions:
         #   mlp_in(norm(x)) = rstd(x) * (x @ centred) + shift, and x = base + z @ W_O[head].
@@ -208,7 +213,7 @@ class Fused(Upper):
         centred = (weighted - weighted.mean(1, keepdim=True)).T
         shift = F.linear(norm.bias, part.mlp_in.weight, part.mlp_in.bias)
         widened = (base @ centred).repeat(len(changes), 1, 1)
-        for row, change, out in zip(widened, changes, w_o, strict=True):
+        for row, change, out in zip(widened, changes, outs, strict=True):
             row.addmm_(change.z, out @ centred)
         return self._above_mlp_in(layer, middle, widened.mul_(rstd).add_(shift))
 

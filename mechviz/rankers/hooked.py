@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 from transformers import PreTrainedModel
 
-from mechviz.errors import InputError, NonFiniteError, UnsupportedModelError
+from mechviz.errors import InputError, UnsupportedModelError
 from mechviz.rankers.attention import FORWARDS, IMPLEMENTATION, POINTS
 from mechviz.rankers.families import FAMILIES, Blocks, Family
 from mechviz.rankers.guards import refuse_hooks_around, require_exact_products
@@ -195,8 +195,8 @@ class HookedModel:
         with self.lock:
             refuse_hooks_around(around)
 
-    def first_non_finite(self, run: Callable[[], object]) -> NonFiniteError:
-        """Run again with a look at every site and return the error that names the first bad one."""
+    def first_non_finite(self, run: Callable[[], object]) -> str | None:
+        """Run with a look at every site and return the first one that holds NaN or inf, None where no site does."""
         found: list[str] = []
 
         def look(value: Tensor, hook: HookPoint) -> None:
@@ -208,8 +208,7 @@ class HookedModel:
 
         with self.hooks([(lambda name: True, look)]):
             run()
-        place = f"first at {found[0]}" if found else "in the score head only"
-        return NonFiniteError(f"NaN or inf in the activations, {place}; check the weights and the dtype ({self.model.dtype})")
+        return found[0] if found else None
 
     # -- where the points sit ------------------------------------------------------------------------------------
 

@@ -43,7 +43,8 @@ def load(name: Any, **settings: Any) -> Ranker:
     if is_live(name):
         said = open_live(name).said.kind
         return KINDS[said or "Cat"](name, **settings)
-    return KINDS[_kind(open_checkpoint(name))](name, **settings)
+    checkpoint: Any = open_checkpoint(name)
+    return KINDS[_kind(checkpoint)](checkpoint, **settings)  # not the name: its files are read once
 
 
 def _kind(checkpoint: Checkpoint) -> str:

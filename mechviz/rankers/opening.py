@@ -57,7 +57,7 @@ def open_model(
 
     Parameters
     ----------
-    source : str, PreTrainedModel, or a live sentence-transformers object
+    source : str, Checkpoint, PreTrainedModel, or a live sentence-transformers object
     kind : str
         The ranker's class name, for errors.
     classes : callable
@@ -80,7 +80,8 @@ def open_model(
     if is_live(source) or isinstance(source, PreTrainedModel):
         opened = _take(source, kind, classes, options)
     else:
-        opened = _load(open_checkpoint(cast(str, source)), kind, classes, options, also)
+        checkpoint = source if isinstance(source, Checkpoint) else open_checkpoint(cast(str, source))
+        opened = _load(checkpoint, kind, classes, options, also)
     if opened.said.kind not in (None, kind):
         raise UnsupportedModelError(
             f"{opened.label} says that it is a {opened.said.kind} ranker; open it with mv.{opened.said.kind}"

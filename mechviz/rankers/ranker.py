@@ -45,6 +45,8 @@ class Ranker(ABC):
     tokenizer : PreTrainedTokenizerBase
     towers : dict of str to HookedModel
         The hooked view of the model that a stack runs in.
+    models : list of HookedModel
+        Those views, each once.
     stacks : tuple of str
         What activations can be patched in: the token sequences of a pair, or the stacks of one model.
     max_length : int
@@ -63,6 +65,7 @@ class Ranker(ABC):
         self.stacks = self.stacks or tuple(self.hooked.stacks)
         query_tower = self.hooked if query is None else HookedModel(query.model)
         self.towers = {stack: query_tower if stack == "query" else self.hooked for stack in self.stacks}
+        self.models = list(dict.fromkeys(self.towers.values()))
         self.tokenizer = check_tokenizer(opened.tokenizer, opened.model.config.vocab_size)
         self.query_tokenizer = (
             self.tokenizer if query is None else check_tokenizer(query.tokenizer, query.model.config.vocab_size)
@@ -193,7 +196,7 @@ class Ranker(ABC):
                 example = self.stack(stack).hook(0, "z")
                 raise InputError(f"stack={stack!r} has no text of its own; choose its hooks by name, such as {example!r}")
         with ExitStack() as opened:
-            for tower in sorted(dict.fromkeys(self.towers.values()), key=id):  # one order of locks for all threads
+            for tower in sorted(self.models, key=id):  # one order of locks for all threads
                 opened.enter_context(tower.hooks(self._within(stack, fwd_hooks), self._within(stack, bwd_hooks)))
             yield
 
@@ -299,9 +302,10 @@ class Ranker(ABC):
 
     def first_non_finite(self, run: Callable[[], object]) -> NonFiniteError:
         """Run again with a look at every site of every model and return the error that names the first bad one."""
-        towers = list(dict.fromkeys(self.towers.values()))
-        errors = [tower.first_non_finite(run) for tower in towers]
-        return next((error for error in errors if "first at" in str(error)), errors[0])
+        looks = ((tower.first_non_finite(run), tower.model.dtype) for tower in self.models)
+        site, dtype = next((look for look in looks if look[0]), (None, self.models[0].model.dtype))
+        place = f"first at {site}" if site else "in the score head only"
+        return NonFiniteError(f"NaN or inf in the activations, {place}; check the weights and the dtype ({dtype})")
 
     def check_stack(self, stack: str) -> None:
         """Refuse a stack that this ranker does not have.
@@ -315,12 +319,12 @@ class Ranker(ABC):
 
     def refuse_open_hooks(self) -> None:
         """Raise `InputError` if this thread has hooks set; another thread's are waited for."""
-        for tower in self.towers.values():
+        for tower in self.models:
             tower.refuse_open_hooks()
 
     def refuse_hooks_around_layers(self) -> None:
         """Raise `InputError` if something is wrapped around layers that entering the model at a layer would leave out."""
-        for tower in self.towers.values():
+        for tower in self.models:
             tower.refuse_hooks_around_layers()
 
     def weight_hash(self) -> str:
@@ -329,7 +333,7 @@ class Ranker(ABC):
         It is computed again when they have changed in place, which is seen by torch's version counters and, for
         changes that bypass those, by a sample of each weight.
         """
-        modules = [*dict.fromkeys(tower.model for tower in self.towers.values()), self.extra]
+        modules = [*dict.fromkeys(tower.model for tower in self.models), self.extra]
         state = [(t._version, _sample(t)) for module in modules for t in module.state_dict().values()]
         if self._hash is None or self._hash[0] != state:
             self._hash = (state, weight_hash(modules))
@@ -360,7 +364,7 @@ class Ranker(ABC):
     def _limit(self, asked: int | None, said: Sequence[int | None]) -> int:
         if asked is not None and (type(asked) is not int or asked < 4):
             raise InputError(f"max_length={shown(asked)}; give a whole number of tokens, at least 4")
-        own = [tower.max_positions for tower in self.towers.values()]
+        own = [tower.max_positions for tower in self.models]
         tokenizers = [self.tokenizer.model_max_length, self.query_tokenizer.model_max_length]
         limits = [int(limit) for limit in (asked, *said, *own, *tokenizers) if limit and limit < _NO_LIMIT]
         return min(limits) if limits else DEFAULT_LENGTH

@@ -101,10 +101,10 @@ def add_position(tokens: Tokens, at: int, token_id: int, token: str, masked: boo
 
 def stacked(arrays: Sequence[NDArray[Any]], pad: int, device: torch.device) -> Tensor:
     """Return rows of unequal length as one int64 tensor, padded on the right."""
-    stacked = np.full((len(arrays), max(map(len, arrays))), pad, dtype=np.int64)
-    for row, array in zip(stacked, arrays, strict=True):
+    rows = np.full((len(arrays), max(map(len, arrays))), pad, dtype=np.int64)
+    for row, array in zip(rows, arrays, strict=True):
         row[: len(array)] = array
-    return torch.as_tensor(stacked, device=device)
+    return torch.as_tensor(rows, device=device)
 
 
 def _tokens(encoding: Any, row: Sequence[Parts], special: dict[int | None, str], typed: bool) -> Tokens:

@@ -69,7 +69,7 @@ class TwoTexts(Ranker):
     def describe_texts(self) -> str:
         """Return what the repr says of prefixes and models."""
         prefixes = "".join(f", {side}_prefix={prefix!r}" for side, prefix in self.prefixes.items() if prefix)
-        return prefixes + (", two models" if len(set(self.towers.values())) > 1 else "")
+        return prefixes + (", two models" if len(self.models) > 1 else "")
 
     def vectors(self, batch: Sequence[Inputs], stack: str) -> Tensor:
         """Encode the texts of one stack and return their representations."""
