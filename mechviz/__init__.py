@@ -33,7 +33,12 @@ _WHERE = {
     "MechvizError": "mechviz.errors",
     "UnsupportedModelError": "mechviz.errors",
 }
-_MODULES = {"perturb": "mechviz.text.perturb", "views": "mechviz.views", "errors": "mechviz.errors"}
+_MODULES = {
+    "errors": "mechviz.errors",
+    "metrics": "mechviz.patching.metrics",
+    "perturb": "mechviz.text.perturb",
+    "views": "mechviz.views",
+}
 
 __all__ = [*_WHERE, *_MODULES]
 
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
     from mechviz.errors import MechvizError as MechvizError
     from mechviz.errors import UnsupportedModelError as UnsupportedModelError
     from mechviz.patching import make_pair as make_pair
+    from mechviz.patching import metrics as metrics
     from mechviz.patching import patch as patch
     from mechviz.rankers import Cat as Cat
     from mechviz.rankers import ColBERT as ColBERT

@@ -9,6 +9,7 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from mechviz.errors import InputError, shown
 from mechviz.patching import Session, Settings
 from mechviz.rankers import Ranker
 from mechviz.views import PatchingView
@@ -40,21 +41,9 @@ def show_patching(
         Compute everything inside the call. Default: True where there is no kernel or the environment variable
         ``MECHVIZ_WAIT`` is 1 (for notebooks that are executed to a file), else False.
     theme : ``"auto"``, ``"light"`` or ``"dark"``
-    grid : str, default ``"heads"``
-        Which cells: ``heads`` patches z of one attention head at all positions.
-    direction : ``"perturbed->original"`` (default) or ``"original->perturbed"``
-        Source -> base: activations of the source run are patched into the base run.
-    metric : ``"effect"`` (default), ``"raw"``, ``"robust"`` or a function of (patched, base, source)
-        What the grid shows; see `mechviz.patch`.
-    filler : str or callable, default ``"a"`` (``"the"`` where that is no single token, as under T5's tokenizer)
-        What stands where one text has a token and the other none: a word that is one token, ``"[MASK]"``,
-        ``"[PAD]"`` (masked out), or a function of the missing token strings that returns as many.
-    truncate : bool, default False
-        Cut both texts alike where they are too long, instead of raising.
-    docs : sequence of str, optional
-        Competing documents that ranks are counted among; the document itself, if it is there, is left out.
-    stack : str, default that of the changed text
-        Whose heads: ``encoder``, ``decoder`` or ``cross`` of MonoT5; every other ranker has one that can move.
+    **settings
+        ``docs``, ``direction``, ``metric``, ``filler``, ``stack``, ``layers``, ``heads``, ``positions``, ``source`` and
+        what else `mechviz.patch` takes, except a grid: the view draws ``heads``.
 
     Returns
     -------
@@ -67,6 +56,8 @@ def show_patching(
         Input that cannot be used, a perturbation that raises, NaN or inf in the activations.
     """
     check_theme(theme)
+    if settings.get("grid", "heads") != "heads":
+        raise InputError(f"grid={shown(settings['grid'])}: the view draws the heads grid; mv.patch computes the others")
     session = Session(ranker, query, doc, perturb, **settings)
     preview = session.attribution()
     view = PatchingView(session.result("attribution", preview), session.pattern, theme)

@@ -62,6 +62,7 @@ def results(draw):
         effects=grid(),
         patched=grid(),
         attribution=draw(st.none() | st.builds(grid)),
+        exact=draw(st.none() | st.builds(lambda: grid() > 0)),
         competitors=draw(hnp.arrays(np.float32, st.tuples(st.just(2), st.integers(0, 3)), elements=FLOATS)),
         provenance=draw(st.dictionaries(ANY_TEXT, ANY_TEXT, max_size=2)),
     )
@@ -70,7 +71,7 @@ def results(draw):
 def assert_identical(a: PatchResult, b: PatchResult) -> None:
     assert repr(a.pair.to_dict()) == repr(b.pair.to_dict())
     assert (a.grid, a.method, a.metric, dict(a.provenance)) == (b.grid, b.method, b.metric, dict(b.provenance))
-    for name in ("effects", "patched", "attribution"):
+    for name in ("effects", "patched", "attribution", "exact"):
         x, y = getattr(a, name), getattr(b, name)
         assert (x is None) == (y is None)
         if x is not None:

@@ -17,7 +17,7 @@ CHANGE = mv.perturb.append("volcano")
 @pytest.fixture
 def slow_cells(monkeypatch):
     """Give the caller time to act while the worker is not done."""
-    engine = mv.patching.engine
+    engine = mv.patching.session
     run_cells = engine.run_cells
 
     def slow(*arguments):

@@ -19,6 +19,8 @@ from mechviz.rankers.ranker import Ranker
 
 #: Sites whose activations have dims (row, head, query_pos, key_pos) instead of (row, pos, ...).
 _HEAD_FIRST = ("hook_pattern", "hook_attn_scores")
+#: Sites where an edit at one position changes what enters the next layer (this one: ``resid_pre``) there and nowhere else.
+_ONE_POSITION = ("resid_pre", "z", "attn_out", "mlp_out")
 _WITH_HEADS = ("hook_q", "hook_k", "hook_v", "hook_z", *_HEAD_FIRST)
 
 
@@ -33,33 +35,50 @@ class Edit:
     value : Tensor or callable
         The new activation without the row dimension (dims (pos, ...), or (head, query_pos, key_pos)), or a function
         of the old one that returns it.
-    heads, positions : sequence of int, optional
-        Where it applies; everywhere by default. ``positions`` are query positions at ``pattern`` and ``attn_scores``.
+    heads, positions, neurons : sequence of int, optional
+        Where it applies; everywhere by default. ``positions`` are query positions at ``pattern`` and ``attn_scores``;
+        ``neurons`` are entries of the last dimension, of sites without heads.
     """
 
     hook: str
     value: Tensor | Callable[[Tensor], Tensor]
     heads: Sequence[int] | None = None
     positions: Sequence[int] | None = None
+    neurons: Sequence[int] | None = None
 
     def apply(self, activation: Tensor) -> Tensor:
         """Return the edited activation of one row."""
+        index, new = self._index(activation.shape), self._new(activation)
+        edited = activation.clone()
+        edited[index] = new[index].to(activation.dtype)
+        return edited
+
+    def at(self, activation: Tensor, position: int) -> Tensor:
+        """Return one position of the edited activation, dims (...); the edit's only one, of a site with dims (pos, ...)."""
+        index = self._index(activation.shape)[1:]
+        edited = activation[position].clone()
+        edited[index] = self._new(activation)[position][index].to(activation.dtype)
+        return edited
+
+    def _new(self, activation: Tensor) -> Tensor:
         new = self.value(activation) if callable(self.value) else self.value
         if new.shape != activation.shape:
             raise InputError(f"the value for {self.hook} has shape {tuple(new.shape)}, the activation {tuple(activation.shape)}")
-        where = torch.zeros(activation.shape, dtype=torch.bool, device=activation.device)
-        where[self._index(activation.shape)] = True
-        return torch.where(where, new.to(activation.dtype), activation)
+        return new
 
     def _index(self, shape: torch.Size) -> tuple[Any, ...]:
         site = self.hook.rpartition(".")[2]
-        head_axis, position_axis = (0, 1) if site in _HEAD_FIRST else (1, 0)
+        head_first = site in _HEAD_FIRST
+        if self.heads is not None and site not in _WITH_HEADS:
+            raise InputError(f"{self.hook} has no head dimension; leave heads out")
+        if self.neurons is not None and site in _WITH_HEADS:
+            raise InputError(f"{self.hook} has heads, not neurons; leave neurons out")
+        axes = {"heads": 0 if head_first else 1, "positions": 1 if head_first else 0, "neurons": len(shape) - 1}
         chosen: list[Any] = [slice(None)] * len(shape)
-        for axis, wanted, word in ((head_axis, self.heads, "heads"), (position_axis, self.positions, "positions")):
+        for word, axis in axes.items():
+            wanted = getattr(self, word)
             if wanted is None:
                 continue
-            if word == "heads" and site not in _WITH_HEADS:
-                raise InputError(f"{self.hook} has no head dimension; leave heads out")
             wrong = [int(index) for index in wanted if not 0 <= index < shape[axis]]
             if wrong:
                 raise InputError(f"{word} {wrong} of {self.hook} do not exist; there are 0 to {shape[axis] - 1}")
@@ -94,17 +113,15 @@ def run_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) ->
     tuple
         Indices of some cells, and their scores, float32, dims (cell); the topmost layers first.
     """
-    tower, part = ranker.towers[run.stack], ranker.stack(run.stack)
+    tower = ranker.towers[run.stack]
     for edit in (edit for cell in cells for edit in cell):
         tower.names(edit.hook)
     with tower.lock:  # or another thread's taps would look like hooks of the caller's
         fast = upper(ranker, run)
-    groups: dict[tuple[int, bool], list[int]] = {}
+    groups: dict[tuple[int, str], list[int]] = {}
     for index, cell in enumerate(cells):
-        layer = min((tower.layer_of(edit.hook, part) for edit in cell), default=0)
-        z_only = fast is not None and bool(cell) and all(edit.hook == part.hook(layer, "z") for edit in cell)
-        groups.setdefault((layer, z_only), []).append(index)
-    for (layer, z_only), members in sorted(groups.items(), reverse=True):
+        groups.setdefault(_way(ranker, run, cell, fast is not None), []).append(index)
+    for (layer, way), members in sorted(groups.items(), reverse=True):
         done = 0
         while done < len(members):
             chosen = members[done : done + even_rows(len(members) - done, max_rows)]
@@ -112,9 +129,13 @@ def run_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) ->
             try:
                 # The lock keeps another thread's hooks out of the modules that a batch runs through.
                 with tower.lock, torch.no_grad():
-                    scores = _z_rows(fast, run, layer, rows) if z_only and fast else _any_rows(ranker, run, layer, rows)
+                    if fast is None or way == "own layers":
+                        scores = _any_rows(ranker, run, layer, rows)
+                    else:
+                        hidden = (_z_rows if way == "z" else _position_rows)(fast, run, layer, rows)
+                        scores = run.readout(hidden, run.reads)
             except Exception as error:
-                if not _out_of_memory(error) or len(chosen) == 1:
+                if not out_of_memory(error) or len(chosen) == 1:
                     raise
                 max_rows = len(chosen) // 2
                 continue
@@ -122,8 +143,23 @@ def run_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) ->
             yield chosen, scores.cpu().numpy()
 
 
+def _way(ranker: Ranker, run: Run, cell: Cell, fast: bool) -> tuple[int, str]:
+    """Return the layer at which the stack is entered for a cell, and how: by ``z``, one ``position`` or its ``own layers``."""
+    tower, part = ranker.towers[run.stack], ranker.stack(run.stack)
+    layers = {tower.layer_of(edit.hook, part) for edit in cell}
+    layer = min(layers, default=0)
+    if not fast or len(layers) != 1 or not 0 <= layer < part.n_layers:
+        return layer, "own layers"
+    hooks = {edit.hook for edit in cell}
+    site = next((site for site in _ONE_POSITION if site in run.values and hooks == {part.hook(layer, site)}), None)
+    positions = {None if edit.positions is None else tuple(edit.positions) for edit in cell}
+    if site is not None and len(positions) == 1 and len(next(iter(positions)) or ()) == 1:
+        return layer + (site != "resid_pre"), "position"
+    return layer, "z" if site == "z" else "own layers"
+
+
 def _z_rows(fast: Upper, run: Run, layer: int, cells: Sequence[Cell]) -> Tensor:
-    """Score what is above z of one layer, each cell's edits applied to it."""
+    """Return the last hidden state above z of one layer, each cell's edits applied to it."""
     z = run.z[layer][0]
     changes = []
     for cell in cells:
@@ -132,7 +168,30 @@ def _z_rows(fast: Upper, run: Run, layer: int, cells: Sequence[Cell]) -> Tensor:
             new = edit.apply(new)
         heads = sorted({head for edit in cell for head in (range(z.shape[1]) if edit.heads is None else edit.heads)})
         changes.append(Change(heads, (new[:, heads] - z[:, heads]).flatten(1)))
-    return run.readout(fast.finish(layer, changes), run.reads)
+    return fast.finish(layer, changes)
+
+
+def _position_rows(fast: Upper, run: Run, layer: int, cells: Sequence[Cell]) -> Tensor:
+    """Return the last hidden state for cells that change what enters a layer at one position, from that layer up."""
+    places = {fast.part.hook(layer, "resid_pre"): (layer, "resid_pre")} if layer < fast.part.n_layers else {}
+    places |= {fast.part.hook(layer - 1, site): (layer - 1, site) for site in _ONE_POSITION[1:] if layer}
+    rows_of: dict[tuple[int, str], list[int]] = {}
+    for row, cell in enumerate(cells):
+        rows_of.setdefault(places[cell[0].hook], []).append(row)
+    positions = [next(iter(cell[0].positions or ())) for cell in cells]
+    vectors = run.entering(layer)[0, positions]
+    for (changed, site), rows in rows_of.items():
+        base = run.values[site][changed][0]
+        new = torch.stack([_edited_at(cells[row], base, positions[row]) for row in rows])
+        vectors[rows] = new if site == "resid_pre" else fast.leaving(changed, site, [positions[row] for row in rows], new)
+    return fast.enter(layer, positions, vectors)
+
+
+def _edited_at(cell: Cell, activation: Tensor, position: int) -> Tensor:
+    """Return one position of an activation with a cell's edits, all of which are there."""
+    for edit in cell[:-1]:
+        activation = edit.apply(activation)
+    return cell[-1].at(activation, position)
 
 
 def _any_rows(ranker: Ranker, run: Run, layer: int, cells: Sequence[Cell]) -> Tensor:
@@ -160,5 +219,6 @@ def _any_rows(ranker: Ranker, run: Run, layer: int, cells: Sequence[Cell]) -> Te
             return run.readout(hidden, run.reads)
 
 
-def _out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: Exception) -> bool:
+    """Return whether an error says that memory ran out, of the machine or the device."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)

@@ -79,21 +79,77 @@ class Upper:
         """
         with self.ranker.running(self.run.stack):
             resid_mid = _changed(self.run.resid_after[layer], changes, self._outs(layer, changes))
-            hidden = self._mlp(layer, resid_mid)
-            return run_layers(self.part, self.run, layer + 1, hidden)
+            return run_layers(self.part, self.run, layer + 1, self.after_mlp(layer, resid_mid))
+
+    def enter(self, layer: int, positions: Sequence[int], vectors: Tensor) -> Tensor:
+        """Run the stack from a layer up on the base run's input with one position of it replaced, once for each row.
+
+        Parameters
+        ----------
+        layer : int
+            ``n_layers`` is what comes after the last one.
+        positions : sequence of int, one a row
+        vectors : Tensor, dims (row, d_model)
+
+        Returns
+        -------
+        Tensor, dims (row, pos, d_model)
+            The last hidden state.
+        """
+        with self.ranker.running(self.run.stack):
+            return run_layers(self.part, self.run, layer, self._replaced(layer, positions, vectors))
+
+    def leaving(self, layer: int, site: str, positions: Sequence[int], values: Tensor) -> Tensor:
+        """Return what leaves a layer at one position where a site of it has another value there, dims (row, d_model).
+
+        Parameters
+        ----------
+        layer : int
+        site : ``"z"``, ``"attn_out"`` or ``"mlp_out"``
+        positions : sequence of int, one a row
+        values : Tensor, dims (row, ...)
+            What the site has at that position: ``z`` has dims (row, head, d_head), the others (row, d_model).
+        """
+        base = self.run.resid_after[layer][0, list(positions)]
+        with self.ranker.running(self.run.stack):
+            if site == "mlp_out":
+                return self.joined(layer, base, values)
+            if site == "z":
+                moved = (values - self.run.z[layer][0, list(positions)]).flatten(1) @ self.w_o[layer].flatten(0, 1)
+            else:
+                moved = values - self.run.values["attn_out"][layer][0, list(positions)]
+            return self.after_mlp(layer, base + moved.to(base.dtype))
+
+    def mlp(self, layer: int, resid_mid: Tensor) -> Tensor:
+        """Return the output of a layer's MLP for the residual stream that it reads, dims (..., d_model)."""
+        out = self._middle(layer, resid_mid)
+        for path in self.part.blocks.mlp:
+            out = self.part.module(layer, path)(out)
+        return out
+
+    def joined(self, layer: int, resid_mid: Tensor, mlp_out: Tensor) -> Tensor:
+        """Return what leaves a layer, dims (..., d_model), from its residual stream before the MLP and the MLP's output."""
+        if not self.part.blocks.attn_norm:
+            return resid_mid + mlp_out
+        return cast(Tensor, self.part.module(layer, self.part.blocks.mlp_norm)(mlp_out + self._middle(layer, resid_mid)))
+
+    def after_mlp(self, layer: int, resid_mid: Tensor) -> Tensor:
+        """Return what leaves a layer, dims (..., d_model), from its residual stream before the MLP."""
+        return self.joined(layer, resid_mid, self.mlp(layer, resid_mid))
+
+    def _middle(self, layer: int, resid_mid: Tensor) -> Tensor:
+        """Return what the MLP reads; a post-norm layer adds the MLP's output to that."""
+        blocks = self.part.blocks
+        return cast(Tensor, self.part.module(layer, blocks.attn_norm or blocks.mlp_norm)(resid_mid))
 
     def _outs(self, layer: int, changes: Sequence[Change]) -> list[Tensor]:
         """Return the rows of W_O that each change goes through, dims (head * d_head, d_model)."""
         return [self.w_o[layer][change.heads].flatten(0, 1) for change in changes]
 
-    def _mlp(self, layer: int, resid: Tensor) -> Tensor:
-        part, blocks = self.part, self.part.blocks
-        norm = part.module(layer, blocks.mlp_norm)
-        middle = part.module(layer, blocks.attn_norm)(resid) if blocks.attn_norm else norm(resid)
-        out = middle
-        for path in blocks.mlp:
-            out = part.module(layer, path)(out)
-        return cast(Tensor, norm(out + middle) if blocks.attn_norm else resid + out)
+    def _replaced(self, layer: int, positions: Sequence[int], vectors: Tensor) -> Tensor:
+        hidden = self.run.entering(layer).repeat(len(positions), 1, 1)
+        hidden[torch.arange(len(positions)), list(positions)] = vectors.to(hidden.dtype)
+        return hidden
 
 
 def _changed(base: Tensor, changes: Sequence[Change], outs: Sequence[Tensor]) -> Tensor:
@@ -145,6 +201,7 @@ class Fused(Upper):
         self.mask = None if bool(mask.all()) else mask[:, None, None, :]
         self.position = run.readout.position
         self.parts = [parts_of(self.part, layer) for layer in range(self.part.n_layers)]
+        self._kept: tuple[int, list[Tensor]] | None = None
 
     @staticmethod
     def fits(part: Stack) -> bool:
@@ -165,12 +222,33 @@ class Fused(Upper):
         """Run the rest of the stack as `Upper.finish` does; one position only where `position` is set."""
         base = self._read(layer, self.run.resid_after[layer])
         changes = [Change(change.heads, self._read(layer, change.z[None])[0]) for change in changes]
-        hidden = self._above_changes(layer, base, changes)
-        for above in range(layer + 1, self.part.n_layers):
-            resid_mid = self._attention(above, hidden).add_(self._read(above, hidden))
-            middle = self.parts[above].attn_norm(resid_mid)
-            hidden = self._above_mlp_in(above, middle, self.parts[above].mlp_in(middle))
+        return self._from(layer + 1, self._above_changes(layer, base, changes))
+
+    def enter(self, layer: int, positions: Sequence[int], vectors: Tensor) -> Tensor:
+        """Run from a layer up as `Upper.enter` does; q, k and v are made anew at the replaced position alone."""
+        hidden = self._replaced(layer, positions, vectors)
+        if layer == self.part.n_layers:
+            return hidden if self.position is None else hidden[:, self.position : self.position + 1]
+        heads = (len(positions), 3, self.part.n_heads, self.part.d_head)
+        new = F.linear(vectors, *self._projections[layer]).view(heads)
+        rows = torch.arange(len(positions))
+        q, k, v = (base.repeat(len(positions), 1, 1, 1) for base in self._base_projections(layer))
+        for i, whole in enumerate((q, k, v)):
+            whole[rows, list(positions)] = new[:, i]
+        q, k, v = (x.transpose(1, 2) for x in (self._read(layer, q), k, v))
+        z = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask)
+        return self._from(layer + 1, self._after_z(layer, hidden, z))
+
+    def _from(self, layer: int, hidden: Tensor) -> Tensor:
+        for above in range(layer, self.part.n_layers):
+            hidden = self._after_z(above, hidden, self._attention(above, hidden))
         return hidden
+
+    def _after_z(self, layer: int, hidden: Tensor, z: Tensor) -> Tensor:
+        """Return what leaves a layer from what entered it and its z, dims (row, head, pos, d_head)."""
+        part = self.parts[layer]
+        middle = part.attn_norm(part.attn_out(z.transpose(1, 2).flatten(2)).add_(self._read(layer, hidden)))
+        return self._above_mlp_in(layer, middle, part.mlp_in(middle))
 
     def _read(self, layer: int, x: Tensor) -> Tensor:
         """Keep only the position that is read, in the last layer."""
@@ -185,6 +263,7 @@ class Fused(Upper):
         return [(torch.cat([x.weight for x in qkv]), torch.cat([x.bias for x in qkv])) for qkv in linears]
 
     def _attention(self, layer: int, hidden: Tensor) -> Tensor:
+        """Return z of a layer, dims (row, head, pos, d_head)."""
         rows, positions, d_model = hidden.shape
         heads = (rows, positions, -1, self.part.n_heads, self.part.d_head)
         weight, bias = self._projections[layer]
@@ -194,8 +273,15 @@ class Fused(Upper):
             q = self.parts[layer].query(self._read(layer, hidden)).view(rows, 1, *heads[3:])
             k, v = F.linear(hidden, weight[d_model:], bias[d_model:]).view(heads).unbind(2)
         q, k, v = (x.transpose(1, 2) for x in (q, k, v))
-        z = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask)
-        return cast(Tensor, self.parts[layer].attn_out(z.transpose(1, 2).reshape(rows, -1, d_model)))
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask)
+
+    def _base_projections(self, layer: int) -> list[Tensor]:
+        """Return q, k and v of the base run, dims (1, pos, head, d_head); kept for one layer, since cells come by layers."""
+        if self._kept is None or self._kept[0] != layer:
+            hidden = self.run.resid_pre[layer]
+            qkv = F.linear(hidden, *self._projections[layer]).view(*hidden.shape[:2], 3, self.part.n_heads, self.part.d_head)
+            self._kept = layer, list(qkv.unbind(2))
+        return self._kept[1]
 
     def _above_changes(self, layer: int, base: Tensor, changes: Sequence[Change]) -> Tensor:
         """Run the layer's norm and MLP on ``base`` (its resid_mid) with each change added."""

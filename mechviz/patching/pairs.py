@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -23,12 +24,18 @@ from mechviz.text.tokens import spread
 
 @dataclass(frozen=True)
 class PairSettings:
-    """How two texts become two runs: see `make_pair`; ``stack`` is the one to record, that of the changed text by default."""
+    """How two texts become two runs (see `make_pair`), and what of them is kept.
+
+    ``stack`` is the one to record, that of the changed text by default; ``sites`` are kept in both runs, and ``gradient``
+    are those where the base run's gradient is wanted; both are said for the stack that was chosen.
+    """
 
     direction: Direction = DIRECTIONS[0]
     filler: FillerLike | None = None
     truncate: bool = False
     stack: str | None = None
+    sites: Sequence[str] = ()
+    gradient: Sequence[str] = ()
 
 
 def make_pair(
@@ -69,12 +76,10 @@ def make_pair(
         NaN or inf in the activations.
     """
     settings = PairSettings(direction, filler, truncate)
-    return record_pair(check_ranker(ranker), query, doc, perturb, settings, gradient=False)[0]
+    return record_pair(check_ranker(ranker), query, doc, perturb, settings)[0]
 
 
-def record_pair(
-    ranker: Ranker, query: str, doc: str, perturb: object, settings: PairSettings, gradient: bool
-) -> tuple[Pair, Run, Run]:
+def record_pair(ranker: Ranker, query: str, doc: str, perturb: object, settings: PairSettings) -> tuple[Pair, Run, Run]:
     """Make a pair and keep its base run (with gradient if asked for) and its source run."""
     direction = settings.direction
     if direction not in DIRECTIONS:
@@ -107,7 +112,14 @@ def record_pair(
     base_name = direction.rpartition(">")[2]
     readout = ranker.readout(stack, unchanged)
     runs = {
-        name: record(ranker, {**unchanged, text: tokens}, stack, readout, gradient and name == base_name)
+        name: record(
+            ranker,
+            {**unchanged, text: tokens},
+            stack,
+            readout,
+            settings.sites,
+            settings.gradient if name == base_name else (),
+        )
         for name, tokens in texts.items()
     }
     base, source = runs[base_name], runs[direction.partition("-")[0]]

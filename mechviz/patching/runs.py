@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mechviz.rankers.checks import Inputs
-from mechviz.rankers.hooked import Hook
+from mechviz.rankers.hooked import Hook, HookFunction
 from mechviz.rankers.ranker import Ranker
 from mechviz.rankers.readout import Readout
 from mechviz.rankers.stack import Stack
@@ -21,9 +21,13 @@ from mechviz.text import Tokens
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
+#: What every run keeps: where the engine enters, and what it adds to.
+ALWAYS = ("resid_pre", "after", "attn_out", "z")
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
-    """The activations of one run, each with a row dimension of 1; lists hold one entry a layer.
+    """The activations of one run, each with a row dimension of 1.
 
     Attributes
     ----------
@@ -38,15 +42,17 @@ class Run:
         The last hidden state.
     reads : Tensor of bool, dims (1, pos)
         Which of its positions are read.
-    resid_pre : list of Tensor, dims (1, pos, d_model)
-        What enters each layer.
-    resid_after : list of Tensor, dims (1, pos, d_model)
-        The residual stream with the stack's attention added.
-    attn_out : list of Tensor, dims (1, pos, d_model)
-    z : list of Tensor, dims (1, pos, head, d_head)
+    values : dict of str to list of Tensor
+        Site -> its activation in each layer: ``resid_pre``, ``attn_out``, ``after`` (the residual stream with that
+        added), ``z`` and the sites that were asked for.
+    gradients : dict of str to list of Tensor
+        Gradient of the score at the same places, where it was asked for.
+    top : Tensor, dims (1, pos, d_model)
+        What leaves the last layer, before the norm that may follow it.
+    entered : Tensor, dims (1, pos, d_model)
+        What enters the first layer of the model: the embedded text.
     calls : list of Call
-    z_gradient : list of Tensor or None
-        Gradient of the score, dims as ``z``, where it was asked for.
+        What each layer was called with besides the hidden state.
     """
 
     inputs: Inputs
@@ -56,16 +62,47 @@ class Run:
     readout: Readout
     hidden: Tensor
     reads: Tensor
-    resid_pre: list[Tensor]
-    resid_after: list[Tensor]
-    attn_out: list[Tensor]
-    z: list[Tensor]
+    values: dict[str, list[Tensor]]
+    gradients: dict[str, list[Tensor]]
+    top: Tensor
+    entered: Tensor
     calls: list[Call]
-    z_gradient: list[Tensor] | None
+
+    @property
+    def z(self) -> list[Tensor]:
+        """What each head reads out, dims (1, pos, head, d_head), by layer."""
+        return self.values["z"]
+
+    @property
+    def resid_pre(self) -> list[Tensor]:
+        """What enters each layer, dims (1, pos, d_model), by layer."""
+        return self.values["resid_pre"]
+
+    @property
+    def resid_after(self) -> list[Tensor]:
+        """The residual stream with the stack's attention added, dims (1, pos, d_model), by layer."""
+        return self.values["after"]
+
+    def entering(self, layer: int) -> Tensor:
+        """Return what enters a layer; what leaves the last one, for the layer above it; dims (1, pos, d_model)."""
+        return self.resid_pre[layer] if layer < len(self.resid_pre) else self.top
 
 
-def record(ranker: Ranker, inputs: Inputs, stack: str, readout: Readout, gradient: bool = False) -> Run:
-    """Run one pair and keep what patching needs, with one backward pass if ``gradient``.
+def record(
+    ranker: Ranker, inputs: Inputs, stack: str, readout: Readout, sites: Sequence[str] = (), gradient: Sequence[str] = ()
+) -> Run:
+    """Run one pair and keep what patching needs, with one backward pass if a ``gradient`` is asked for.
+
+    Parameters
+    ----------
+    ranker : Ranker
+    inputs : mapping of stack to Tokens
+    stack : str
+    readout : Readout
+    sites : sequence of str
+        What to keep beside what every run keeps.
+    gradient : sequence of str
+        The sites where the gradient of the score is wanted.
 
     Raises
     ------
@@ -73,28 +110,32 @@ def record(ranker: Ranker, inputs: Inputs, stack: str, readout: Readout, gradien
         NaN or inf in the score, with the layer and site where it first appears.
     """
     tower, part = ranker.towers[stack], ranker.stack(stack)
-    kept: dict[str, list[Tensor]] = {"resid_pre": [], "after": [], "attn_out": [], "z": []}
+    wanted = [site for site in dict.fromkeys([*ALWAYS, *sites, *gradient]) if part.offers(site)]
+    kept: dict[str, list[Tensor]] = {name: [] for name in [*wanted, "top", "entered"]}
+    of_name = {part.hook(layer, site): site for site in wanted for layer in range(part.n_layers)}
 
-    def keep(site: str) -> Hook:
-        names = {part.hook(layer, site) for layer in range(part.n_layers)}
-
+    def keep(site: str) -> HookFunction:
         def look(value: Tensor, hook: Any) -> Tensor:
-            if gradient and site == "z" and not value.requires_grad:
+            if gradient and not value.requires_grad:
                 # The graph must not depend on whether the caller has frozen the weights.
                 value = value.detach().requires_grad_()
             kept[site].append(value)
             return value
 
-        return (names.__contains__, look)
+        return look
 
+    hooks: list[Hook] = [(name, keep(site)) for name, site in of_name.items()]
+    hooks += [(part.hook(part.n_layers - 1, "resid_post"), keep("top")), (tower.main.hook(0, "resid_pre"), keep("entered"))]
     calls: list[Call] = []
-    with torch.set_grad_enabled(gradient), tower.hooks([keep(site) for site in kept]), _calls_of(part, calls):
+    with torch.set_grad_enabled(bool(gradient)), tower.hooks(hooks), _calls_of(part, calls):
         hidden, reads = ranker.encode([inputs], stack)
         score = readout(hidden, reads)[0]
         if not torch.isfinite(score):
             with torch.no_grad():
                 raise ranker.first_non_finite(lambda: ranker.score_inputs([inputs]))
-        gradients = list(torch.autograd.grad(score, kept["z"])) if gradient else None
+        flat = [value for site in gradient for value in kept[site]]
+        found = iter(torch.autograd.grad(score, flat, allow_unused=True) if gradient else ())
+    gradients = {site: [_or_zero(next(found), value) for value in kept[site]] for site in gradient}
     still = {site: [value.detach() for value in values] for site, values in kept.items()}
     return Run(
         inputs=inputs,
@@ -104,13 +145,17 @@ def record(ranker: Ranker, inputs: Inputs, stack: str, readout: Readout, gradien
         readout=readout,
         hidden=hidden.detach(),
         reads=reads,
-        resid_pre=still["resid_pre"],
-        resid_after=still["after"],
-        attn_out=still["attn_out"],
-        z=still["z"],
+        values={site: still[site] for site in wanted},
+        gradients=gradients,
+        top=still["top"][0],
+        entered=still["entered"][0],
         calls=calls,
-        z_gradient=gradients,
     )
+
+
+def _or_zero(gradient: Tensor | None, value: Tensor) -> Tensor:
+    """Return a gradient; where the score does not depend on a value there is none, and it is 0."""
+    return torch.zeros_like(value) if gradient is None else gradient
 
 
 @contextmanager

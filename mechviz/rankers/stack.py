@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from mechviz.errors import UnsupportedModelError
 from mechviz.rankers.families import Attention, Blocks
-from mechviz.rankers.families.family import Path
+from mechviz.rankers.families.family import ROTARY_SITES, Path
 
 
 class Stack:
@@ -54,9 +54,15 @@ class Stack:
             suffix = getattr(self.attention, site)
         elif site in self.attention.sites:
             suffix = f"{self.attention.name}.hook_{site}"
+        elif site in ("mlp_pre", "mlp_post"):
+            suffix = f"mlp.hook_{site.removeprefix('mlp_')}"
         else:
             suffix = f"hook_{site}"
         return f"{self.blocks.name}.{layer}.{suffix}"
+
+    def offers(self, site: str) -> bool:
+        """Return whether a site of an attention is one of this one; every other site is offered."""
+        return site in self.attention.sites or site not in ROTARY_SITES
 
     def w_o(self, layer: int) -> Tensor:
         """Return the output projection of each head, dims (head, d_head, d_model)."""

@@ -1,16 +1,13 @@
-"""Results: frozen data with named dimensions and where it came from, saved whole and loaded the same.
-
-A result knows nothing of rankers or views. It can be made by anybody's arrays.
-"""
+"""What patching a grid of cells did."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,136 +16,13 @@ from numpy.typing import NDArray
 
 from mechviz.errors import InputError, MechvizError, shown
 from mechviz.files import replacing
-from mechviz.text import Alignment, Tokens
-
-Direction = Literal["perturbed->original", "original->perturbed"]
-DIRECTIONS: tuple[Direction, ...] = ("perturbed->original", "original->perturbed")
+from mechviz.results.pair import Pair
 
 _FORMAT = 1
-_GATE = 1e-5
 _JSON_VARIABLE = "texts_and_provenance"
 
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """One query, one document, the perturbed copy of one of them, their tokens, alignment and four scores.
-
-    Attributes
-    ----------
-    query, doc, changed : str
-        The user's texts; ``changed`` is the perturbed copy of the text that ``side`` names.
-    side : ``"doc"`` or ``"query"``
-    perturbation : str
-        Its name.
-    direction : ``"perturbed->original"`` or ``"original->perturbed"``
-        From which text activations are taken, and into the run of which they are patched.
-    stack : str
-        The stack in which the changed text runs (``encoder``; ``doc`` or ``query`` for Dot).
-    base, source : Tokens, equally long
-        The two runs of that stack, with fillers.
-    alignment : Alignment
-        Its rows are the positions of ``base`` and ``source``.
-    filler : str
-        Name of the filler policy.
-    original_score, perturbed_score : float
-        Scores of the user's texts, what ``ranker.score`` says.
-    base_score, source_score : float
-        Scores of the two runs that are patched, with fillers.
-    truncated : str
-        What was cut, in words; empty if nothing.
-    reads_equal : bool
-        Whether the score reads the same positions of both runs (ColBERT leaves out the tokens of its skip list).
-    """
-
-    query: str
-    doc: str
-    changed: str
-    side: str
-    perturbation: str
-    direction: Direction
-    stack: str
-    base: Tokens
-    source: Tokens
-    alignment: Alignment
-    filler: str
-    original_score: float
-    perturbed_score: float
-    base_score: float
-    source_score: float
-    truncated: str = ""
-    reads_equal: bool = True
-
-    def __post_init__(self) -> None:
-        if self.direction not in DIRECTIONS:
-            raise InputError(f"direction={shown(self.direction)}; it is one of {', '.join(map(repr, DIRECTIONS))}")
-        if not len(self.base) == len(self.source) == len(self.alignment):
-            raise InputError(
-                f"base has {len(self.base)} positions, source {len(self.source)} and the alignment {len(self.alignment)} rows; "
-                "they must be equal"
-            )
-
-    @property
-    def change(self) -> float:
-        """``source_score - base_score``: the denominator of every effect."""
-        return self.source_score - self.base_score
-
-    @property
-    def gate(self) -> bool:
-        """Whether the perturbation changed the score enough for effects to be defined."""
-        return abs(self.change) > _GATE * max(1.0, abs(self.base_score))
-
-    @property
-    def masks_equal(self) -> bool:
-        """Whether both runs may attend to the same positions; if not, they are not fully exchangeable."""
-        return bool(np.array_equal(self.base.mask, self.source.mask))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data, for JSON."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        plain["base"], plain["source"] = self.base.to_dict(), self.source.to_dict()
-        plain["alignment"] = {
-            "original": self.alignment.original.tolist(),
-            "perturbed": self.alignment.perturbed.tolist(),
-            "kinds": list(self.alignment.kinds),
-        }
-        return plain
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Pair:
-        """Rebuild from `to_dict`'s value."""
-        alignment = data["alignment"]
-        return cls(
-            **{
-                **data,
-                "base": Tokens.from_dict(data["base"]),
-                "source": Tokens.from_dict(data["source"]),
-                "alignment": Alignment(alignment["original"], alignment["perturbed"], tuple(alignment["kinds"])),
-            }
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """A list of documents in the ranker's order.
-
-    Attributes
-    ----------
-    query : str
-    order : int64 array, dims (rank)
-        Indices into the documents that were given, best first; equal scores keep the order given.
-    scores : float32 array, dims (doc)
-        In the order given.
-    """
-
-    query: str
-    order: NDArray[np.int64]
-    scores: NDArray[np.float32]
-
-    def ranks(self) -> NDArray[np.int64]:
-        """Return the rank of each document in the order given, 1 the best, dims (doc)."""
-        ranks = np.empty(len(self.order), dtype=np.int64)
-        ranks[self.order] = np.arange(1, len(self.order) + 1)
-        return ranks
+#: Sets of cells -> metric and score of each set, patched in one run.
+Joint = Callable[[Sequence[Sequence[tuple[Any, ...]]]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,25 +33,30 @@ class PatchResult:
     ----------
     pair : Pair
     grid : str
-        Name of the grid (``heads``).
+        Name of the grid (``heads``, ``blocks``, ...).
     stack : str
         Whose activations were patched (``encoder``, ``decoder``, ``cross``, ``query``, ``doc``); that of the changed text
         if empty.
-    method : ``"exact"`` or ``"attribution"``
-        Interventions, or their gradient approximation.
+    method : ``"exact"``, ``"attribution"``, ``"integrated"`` or ``"hybrid"``
+        Interventions, their gradient approximation, that with averaged gradients, or attribution with its largest cells
+        exact.
     metric : str
         Name of the metric in `effects` (``effect``, ``raw``, ``robust`` or a callable's name).
-    effects : DataArray, dims (layer, head)
+    effects : DataArray, dims of the grid, or (cell) for cells patched together
         The metric of each cell, float32; NaN where it is not defined or was not computed.
-    patched : DataArray, dims (layer, head)
+    patched : DataArray, dims as ``effects``
         The same cells as raw scores, float32; NaN where not computed.
-    attribution : DataArray or None, dims (layer, head)
+    attribution : DataArray or None, dims as ``effects``
         The gradient estimate of ``patched``, where one was made beside exact values.
+    exact : DataArray of bool, dims as ``effects``
+        Which cells were computed by an intervention; the others are estimates, or were not computed.
     competitors : float32 array, dims (2, doc)
         Scores of the competing documents beside the original (row 0) and beside the perturbed text (row 1); the rows
         differ only where the query was changed. No columns if none were given.
     provenance : mapping of str to str
         Ranker, weight hash, texts' hash, settings, package versions.
+    joint : callable or None
+        What patches cells together, for `curve`; it is not saved, and does not travel to another process.
     """
 
     pair: Pair
@@ -190,6 +69,8 @@ class PatchResult:
     competitors: NDArray[np.float32] = field(default_factory=lambda: np.empty((2, 0), dtype=np.float32))
     provenance: Mapping[str, str] = field(default_factory=dict)
     stack: str = ""
+    exact: xr.DataArray | None = None
+    joint: Joint | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.effects.dims != self.patched.dims or self.effects.shape != self.patched.shape:
@@ -200,12 +81,19 @@ class PatchResult:
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, _frozen(array))
+        exact = self.exact
+        if exact is None:  # all that was computed, unless the method makes estimates only
+            exact = self.patched.notnull() & (self.method not in ("attribution", "integrated"))
+        object.__setattr__(self, "exact", _frozen(exact.transpose(*self.patched.dims), np.bool_))
         object.__setattr__(self, "stack", self.stack or self.pair.stack)
         competitors = np.array(self.competitors, dtype=np.float32)
         if competitors.ndim != 2 or len(competitors) != 2:
             raise InputError(f"competitors must have dims (2, doc), one row for each text, not shape {competitors.shape}")
         competitors.setflags(write=False)
         object.__setattr__(self, "competitors", competitors)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "joint": None}
 
     def __repr__(self) -> str:
         pair = self.pair
@@ -227,23 +115,79 @@ class PatchResult:
         return frame.loc[order[:k]].reset_index(drop=True)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return one row a cell: its coordinates, ``effect``, ``patched`` and ``difference`` (patched - base)."""
+        """Return one row a cell: its coordinates, ``effect``, ``patched`` and ``difference`` (patched - base).
+
+        Cells with a position have its ``token`` and ``class`` (see `Pair.classes`) too. ``exact`` says which were computed
+        by an intervention, where not all were.
+        """
         frame = self.effects.rename("effect").to_dataframe().reset_index()
         frame["patched"] = self.patched.values.ravel()
         frame["difference"] = frame["patched"] - self.pair.base_score
+        if "pos" in frame and self.stack == self.pair.stack:
+            frame["token"] = np.array(self.pair.source.labels)[frame["pos"]]
+            frame["class"] = np.array(self.pair.classes())[frame["pos"]]
+        if self.method == "hybrid":
+            frame["exact"] = self._exact.values.ravel()
         if self.attribution is not None:
             frame["attribution"] = self.attribution.values.ravel()
         return frame
+
+    def curve(self, k: int | None = None) -> xr.Dataset:
+        """Patch the top 0, 1, ... k cells together, and all but them.
+
+        A cell alone can hide what it does: where two cells do the same, each seems to do nothing when it is all that is
+        taken away, and what a back-up does shows only when the first is gone.
+
+        Parameters
+        ----------
+        k : int, optional
+            The largest number of cells; default all that were computed.
+
+        Returns
+        -------
+        Dataset, dims (k)
+            ``top`` and ``rest``: the metric with the k cells of the largest absolute effect patched together, and with all
+            computed cells but them. ``top_patched`` and ``rest_patched``: the same as scores. Coordinate ``cell``: which cell
+            is new at each k, in words; empty at k = 0.
+
+        Raises
+        ------
+        InputError
+            The result holds no ranker (it was loaded from a file), or cells of its grid cannot be patched together.
+        """
+        if self.joint is None:
+            raise InputError("curve() patches cells together, and this result holds no ranker; make it anew by mv.patch")
+        if "cell" in self.effects.dims:
+            raise InputError("these cells are patched together already; curve() is of a result of single cells")
+        frame = self.top(self.effects.size)
+        dims = [str(dim) for dim in self.effects.dims]
+        cells = list(frame[dims].itertuples(index=False, name=None))
+        count = len(cells) if k is None else k
+        if type(count) is not int or not 0 <= count <= len(cells):
+            raise InputError(f"k={shown(k)}; there are {len(cells)} cells")
+        sets = [*(cells[:n] for n in range(count + 1)), *(cells[n:] for n in range(count + 1))]
+        values, patched = (array.reshape(2, count + 1) for array in self.joint(sets))
+        names = ["", *(".".join(map(str, cell)) for cell in cells[:count])]
+        columns = {"top": values[0], "rest": values[1], "top_patched": patched[0], "rest_patched": patched[1]}
+        return xr.Dataset(
+            {name: ("k", array) for name, array in columns.items()},
+            coords={"k": np.arange(count + 1), "cell": ("k", names)},
+        )
 
     def agreement(self) -> float | None:
         """Return Pearson's correlation of attribution with exact scores, None where it is not defined."""
         if self.attribution is None:
             return None
         exact, estimate = self.patched.values.ravel(), self.attribution.values.ravel()
-        both = np.isfinite(exact) & np.isfinite(estimate)
+        both = np.isfinite(exact) & np.isfinite(estimate) & self._exact.values.ravel()
         if both.sum() < 2 or np.ptp(exact[both]) == 0 or np.ptp(estimate[both]) == 0:
             return None
         return float(np.corrcoef(exact[both], estimate[both])[0, 1])
+
+    @property
+    def _exact(self) -> xr.DataArray:
+        assert self.exact is not None, "set on construction"
+        return self.exact
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the whole result as one netCDF file; an existing file is replaced only by a complete one."""
@@ -258,7 +202,7 @@ class PatchResult:
         }
         # JSON in one byte array: netCDF strings lose characters (NUL, lone surrogates) that texts can hold.
         encoded = np.frombuffer(json.dumps(words, ensure_ascii=True).encode("ascii"), dtype=np.uint8)
-        arrays = {"effects": self.effects, "patched": self.patched}
+        arrays = {"effects": self.effects, "patched": self.patched, "exact": self._exact.astype(np.int8)}
         if self.attribution is not None:
             arrays["attribution"] = self.attribution
         dataset = xr.Dataset({**arrays, _JSON_VARIABLE: ("byte", encoded), "competitors": (("run", "doc"), self.competitors)})
@@ -295,6 +239,7 @@ class PatchResult:
                 effects=dataset["effects"],
                 patched=dataset["patched"],
                 attribution=dataset.get("attribution"),
+                exact=dataset["exact"].astype(bool) if "exact" in dataset else None,
                 competitors=dataset["competitors"].values,
                 provenance=words["provenance"],
             )
@@ -306,8 +251,8 @@ class PatchResult:
             ) from error
 
 
-def _frozen(array: xr.DataArray) -> xr.DataArray:
-    values = np.array(array.values, dtype=np.float32)
+def _frozen(array: xr.DataArray, dtype: Any = np.float32) -> xr.DataArray:
+    values = np.array(array.values, dtype=dtype)
     values.setflags(write=False)
     coords = {name: array.coords[name] for name in array.dims if name in array.coords}
     return xr.DataArray(values, dims=array.dims, coords=coords)

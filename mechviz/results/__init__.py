@@ -1,0 +1,9 @@
+"""Results: frozen data with named dimensions and where it came from, saved whole and loaded the same.
+
+A result knows nothing of rankers or views. It can be made by anybody's arrays.
+"""
+
+from mechviz.results.pair import DIRECTIONS, Direction, Pair, Ranking
+from mechviz.results.patch import PatchResult
+
+__all__ = ["DIRECTIONS", "Direction", "Pair", "PatchResult", "Ranking"]
