@@ -21,9 +21,12 @@ _WHERE = {
     "MonoT5": "mechviz.rankers",
     "Splade": "mechviz.rankers",
     "load": "mechviz.rankers",
+    "circuit": "mechviz.patching",
     "make_pair": "mechviz.patching",
     "patch": "mechviz.patching",
+    "path_patch": "mechviz.patching",
     "perturbation": "mechviz.text.perturb",
+    "Circuit": "mechviz.results",
     "Pair": "mechviz.results",
     "PatchResult": "mechviz.results",
     "Ranking": "mechviz.results",
@@ -49,9 +52,11 @@ if TYPE_CHECKING:
     from mechviz.errors import InputTypeError as InputTypeError
     from mechviz.errors import MechvizError as MechvizError
     from mechviz.errors import UnsupportedModelError as UnsupportedModelError
+    from mechviz.patching import circuit as circuit
     from mechviz.patching import make_pair as make_pair
     from mechviz.patching import metrics as metrics
     from mechviz.patching import patch as patch
+    from mechviz.patching import path_patch as path_patch
     from mechviz.rankers import Cat as Cat
     from mechviz.rankers import ColBERT as ColBERT
     from mechviz.rankers import Dot as Dot
@@ -59,6 +64,7 @@ if TYPE_CHECKING:
     from mechviz.rankers import MonoT5 as MonoT5
     from mechviz.rankers import Splade as Splade
     from mechviz.rankers import load as load
+    from mechviz.results import Circuit as Circuit
     from mechviz.results import Pair as Pair
     from mechviz.results import PatchResult as PatchResult
     from mechviz.results import Ranking as Ranking

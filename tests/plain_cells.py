@@ -132,45 +132,66 @@ class PlainCells:
         n_encoder = self.model.config.num_layers if t5 else 0
         decoder_call = {"decoder": 0, "cross": 1}.get(stack)
         self.calls = [layer if decoder_call is None else n_encoder + 2 * layer + decoder_call for layer in range(self.n_layers)]
-        self.taken = self._record(source)
+        self.taken = self.run(source, [])[1]
 
-    @torch.no_grad()
     def patched(self, spots: Sequence[Spot]) -> float:
         """Return the score of the base run with all of the spots patched."""
-        self._start()
-        handles = [self._hook(spot) for spot in spots]
+        return self.run(self.base, [(spot, self.taken[spot.site, spot.layer]) for spot in spots])[0]
+
+    def along(self, sender: str, receiver: str, mlps_free: bool = False) -> float:
+        """Return the score of a path, as Wang et al. define it: two passes of the base text.
+
+        In the first the sender has its source value and all other heads (and MLPs) their base values, and what the receiver
+        reads is kept; in the second the receiver reads that.
+        """
+        own = self.run(self.base, [])[1]
+        last = self.n_layers if receiver == "score" else int(receiver.removeprefix("mlp.").split(".")[0])
+        edits = [(Spot("z", layer), own["z", layer]) for layer in range(last + receiver.startswith("mlp"))]
+        if not mlps_free:
+            edits += [(Spot("mlp_out", layer), own["mlp_out", layer]) for layer in range(last)]
+        if sender == "embed":
+            edits.append((Spot("resid_pre", 0), self.taken["resid_pre", 0]))
+        elif sender.startswith("mlp"):
+            layer = int(sender.partition(".")[2])
+            edits.append((Spot("mlp_out", layer), self.taken["mlp_out", layer]))
+        else:
+            layer, head = map(int, sender.split("."))
+            edits.append((Spot("z", layer, head), self.taken["z", layer]))
+        score, seen = self.run(self.base, edits)
+        if receiver == "score":
+            return score
+        if receiver.startswith("mlp"):
+            return self.run(self.base, [(Spot("mlp_out", last), seen["mlp_out", last])])[0]
+        head, sites = int(receiver.split(".")[1]), receiver.split(".")[2:] or ["q", "k", "v"]
+        return self.run(self.base, [(Spot(site, last, head), seen[site, last]) for site in sites])[0]
+
+    @torch.no_grad()
+    def run(self, tokens: Tokens, edits: Sequence[tuple[Spot, Tensor]]) -> tuple[float, dict[tuple[str, int], Tensor]]:
+        """Return the score with some activations replaced, and what is at every site and layer, edits included."""
+        seen: dict[tuple[str, int], Tensor] = {}
+        NOW.count, NOW.seen, NOW.edits = 0, {}, []
+        handles = [self._hook(spot, new) for spot, new in edits]
+        for site, (modules, before) in self.places.items():
+            for layer, module in enumerate(modules):
+                handles.append(self._look(module, before, seen, (site, layer)))
         try:
-            return float(self.score(self.base))
+            score = float(self.score(tokens))
         finally:
             for handle in handles:
                 if handle is not None:
                     handle.remove()
-            self._start()
+        layers = {call: layer for layer, call in enumerate(self.calls)}
+        inside = {(site, layers[call]): value for (call, site), value in NOW.seen.items() if call in layers and site != "z"}
+        NOW.edits = []
+        return score, {**seen, **inside}
 
-    @torch.no_grad()
-    def _record(self, tokens: Tokens) -> dict[tuple[str, int], Tensor]:
-        seen: dict[tuple[str, int], Tensor] = {}
-        handles = []
-        for site, (modules, before) in self.places.items():
-            for layer, module in enumerate(modules):
-                if before:
-                    handles.append(
-                        module.register_forward_pre_hook(lambda _, args, key=(site, layer): seen.update({key: args[0]}))
-                    )
-                else:
-                    handles.append(
-                        module.register_forward_hook(lambda _, args, output, key=(site, layer): seen.update({key: output}))
-                    )
-        self._start()
-        self.score(tokens)
-        for handle in handles:
-            handle.remove()
-        by_call = {call: layer for layer, call in enumerate(self.calls)}
-        inside = {(site, by_call[call]): value for (call, site), value in NOW.seen.items() if call in by_call and site != "z"}
-        return {**seen, **inside}
+    @staticmethod
+    def _look(module: Any, before: bool, seen: dict[tuple[str, int], Tensor], key: tuple[str, int]) -> Any:
+        if before:
+            return module.register_forward_pre_hook(lambda _, args: seen.__setitem__(key, args[0]))
+        return module.register_forward_hook(lambda _, args, output: seen.__setitem__(key, output))
 
-    def _hook(self, spot: Spot) -> Any:
-        new = self.taken[spot.site, spot.layer]
+    def _hook(self, spot: Spot, new: Tensor) -> Any:
         if spot.site in ("q", "k", "v", "pattern"):
             assert spot.head is not None
             NOW.edits.append((self.calls[spot.layer], spot.site, spot.head, spot.pos, new))
@@ -191,7 +212,3 @@ class PlainCells:
         if before:
             return module.register_forward_pre_hook(lambda _, args: (put(args[0]), *args[1:]))
         return module.register_forward_hook(lambda _, args, output: put(output))
-
-    @staticmethod
-    def _start() -> None:
-        NOW.count, NOW.seen, NOW.edits = 0, {}, []

@@ -1,9 +1,11 @@
 """Patching: edits, grids of them, and the engine that runs them."""
 
+from mechviz.patching.circuits import circuit
 from mechviz.patching.edits import Edit
 from mechviz.patching.engine import patch
 from mechviz.patching.pairs import make_pair
+from mechviz.patching.paths import path_patch
 from mechviz.patching.session import Session
 from mechviz.patching.settings import Settings
 
-__all__ = ["Edit", "Session", "Settings", "make_pair", "patch"]
+__all__ = ["Edit", "Session", "Settings", "circuit", "make_pair", "patch", "path_patch"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mechviz.errors import InputError
-from mechviz.patching.cells import even_rows
+from mechviz.patching.chunks import Rows, in_chunks
 from mechviz.patching.kernel import Change, Upper, run_layers, upper
 from mechviz.patching.runs import Run
 from mechviz.rankers.ranker import Ranker
@@ -121,25 +121,18 @@ def run_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) ->
     groups: dict[tuple[int, str], list[int]] = {}
     for index, cell in enumerate(cells):
         groups.setdefault(_way(ranker, run, cell, fast is not None), []).append(index)
+    fitting = Rows(max_rows)
     for (layer, way), members in sorted(groups.items(), reverse=True):
-        done = 0
-        while done < len(members):
-            chosen = members[done : done + even_rows(len(members) - done, max_rows)]
+
+        def work(chosen: Sequence[int], layer: int = layer, way: str = way) -> Tensor:
             rows = [cells[index] for index in chosen]
-            try:
-                # The lock keeps another thread's hooks out of the modules that a batch runs through.
-                with tower.lock, torch.no_grad():
-                    if fast is None or way == "own layers":
-                        scores = _any_rows(ranker, run, layer, rows)
-                    else:
-                        hidden = (_z_rows if way == "z" else _position_rows)(fast, run, layer, rows)
-                        scores = run.readout(hidden, run.reads)
-            except Exception as error:
-                if not out_of_memory(error) or len(chosen) == 1:
-                    raise
-                max_rows = len(chosen) // 2
-                continue
-            done += len(chosen)
+            # The lock keeps another thread's hooks out of the modules that a batch runs through.
+            with tower.lock, torch.no_grad():
+                if fast is None or way == "own layers":
+                    return _any_rows(ranker, run, layer, rows)
+                return run.readout((_z_rows if way == "z" else _position_rows)(fast, run, layer, rows), run.reads)
+
+        for chosen, scores in in_chunks(members, fitting, work):
             yield chosen, scores.cpu().numpy()
 
 
@@ -217,8 +210,3 @@ def _any_rows(ranker: Ranker, run: Run, layer: int, cells: Sequence[Cell]) -> Te
             else:
                 hidden = run_layers(part, run, layer, run.resid_pre[layer].expand(len(cells), -1, -1))
             return run.readout(hidden, run.reads)
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Return whether an error says that memory ran out, of the machine or the device."""
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)

@@ -79,7 +79,7 @@ class Upper:
         """
         with self.ranker.running(self.run.stack):
             resid_mid = _changed(self.run.resid_after[layer], changes, self._outs(layer, changes))
-            return run_layers(self.part, self.run, layer + 1, self.after_mlp(layer, resid_mid))
+            return self.above(layer + 1, self.after_mlp(layer, resid_mid))
 
     def enter(self, layer: int, positions: Sequence[int], vectors: Tensor) -> Tensor:
         """Run the stack from a layer up on the base run's input with one position of it replaced, once for each row.
@@ -96,8 +96,12 @@ class Upper:
         Tensor, dims (row, pos, d_model)
             The last hidden state.
         """
+        return self.above(layer, self._replaced(layer, positions, vectors))
+
+    def above(self, layer: int, hidden: Tensor) -> Tensor:
+        """Return the last hidden state, dims (row, pos, d_model), from what enters a layer."""
         with self.ranker.running(self.run.stack):
-            return run_layers(self.part, self.run, layer, self._replaced(layer, positions, vectors))
+            return run_layers(self.part, self.run, layer, hidden)
 
     def leaving(self, layer: int, site: str, positions: Sequence[int], values: Tensor) -> Tensor:
         """Return what leaves a layer at one position where a site of it has another value there, dims (row, d_model).
@@ -222,7 +226,7 @@ class Fused(Upper):
         """Run the rest of the stack as `Upper.finish` does; one position only where `position` is set."""
         base = self._read(layer, self.run.resid_after[layer])
         changes = [Change(change.heads, self._read(layer, change.z[None])[0]) for change in changes]
-        return self._from(layer + 1, self._above_changes(layer, base, changes))
+        return self.above(layer + 1, self._above_changes(layer, base, changes))
 
     def enter(self, layer: int, positions: Sequence[int], vectors: Tensor) -> Tensor:
         """Run from a layer up as `Upper.enter` does; q, k and v are made anew at the replaced position alone."""
@@ -237,9 +241,10 @@ class Fused(Upper):
             whole[rows, list(positions)] = new[:, i]
         q, k, v = (x.transpose(1, 2) for x in (self._read(layer, q), k, v))
         z = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask)
-        return self._from(layer + 1, self._after_z(layer, hidden, z))
+        return self.above(layer + 1, self._after_z(layer, hidden, z))
 
-    def _from(self, layer: int, hidden: Tensor) -> Tensor:
+    def above(self, layer: int, hidden: Tensor) -> Tensor:
+        """Run all layers from one up as `Upper.above` does."""
         for above in range(layer, self.part.n_layers):
             hidden = self._after_z(above, hidden, self._attention(above, hidden))
         return hidden

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property, partial
 from importlib.metadata import version
 from typing import Any, Unpack, cast
@@ -43,6 +43,8 @@ class Session:
         As in `patch`.
     gradient : bool
         Whether `attribution` will be asked for.
+    sites : sequence of str
+        What the runs keep beside what the grid needs.
 
     Attributes
     ----------
@@ -58,7 +60,14 @@ class Session:
     """
 
     def __init__(
-        self, ranker: Ranker, query: str, doc: str, perturb: object, gradient: bool = True, **settings: Unpack[Settings]
+        self,
+        ranker: Ranker,
+        query: str,
+        doc: str,
+        perturb: object,
+        gradient: bool = True,
+        sites: Sequence[str] = (),
+        **settings: Unpack[Settings],
     ) -> None:
         chosen = self.settings = complete(settings)
         self.ranker = check_ranker(ranker)
@@ -68,7 +77,7 @@ class Session:
         top = top_of(chosen["heads"])
         patched_at = [*(carriers(self.grid) if gradient else []), *(["z"] if top else [])]
         how = PairSettings(
-            chosen["direction"], chosen["filler"], chosen["truncate"], chosen["stack"], self.grid.sites, patched_at
+            chosen["direction"], chosen["filler"], chosen["truncate"], chosen["stack"], (*self.grid.sites, *sites), patched_at
         )
         self.pair, self.base, self.source = record_pair(ranker, query, doc, perturb, how)
         self.stack = ranker.stack(self.base.stack)
@@ -119,7 +128,7 @@ class Session:
             yield same, np.full(len(same), self.pair.base_score, dtype=np.float32)
         flat = np.flatnonzero(wanted & self._moving)
         named = [self._cell(int(index)) for index in flat]
-        for chosen, scores in self._run([[self._edit(cell)] for cell in named]):
+        for chosen, scores in run_cells(self.ranker, self.base, [[self._edit(cell)] for cell in named], self.rows):
             bad = np.flatnonzero(~np.isfinite(scores))
             if len(bad):
                 raise NonFiniteError(f"patching {self._in_words(named[chosen[int(bad[0])]])} gave the score {scores[bad[0]]}")
@@ -137,7 +146,7 @@ class Session:
             raise InputError(f"cells of grid={self.name!r} cannot be patched together; use heads, blocks, mlps or neurons")
         edits = [[self._edit(self.check_cell(cell)) for cell in cells] for cells in sets]
         scores = np.full(len(sets), np.nan, dtype=np.float32)
-        for chosen, values in self._run(edits):
+        for chosen, values in run_cells(self.ranker, self.base, edits, self.rows):
             scores[chosen] = values
         return scores
 
@@ -163,25 +172,27 @@ class Session:
         exact: NDArray[np.bool_] | None = None,
     ) -> PatchResult:
         """Return a result for patched scores, dims as `shape`, NaN where not computed."""
-        return self._result(method, self._named, patched, attribution, exact)
+        return self.named_result(self.name, method, self._named, patched, attribution, exact)
 
     def joint_result(self, sets: Sequence[Sequence[Cell]]) -> PatchResult:
         """Return the result of cells that are patched together, dims (cell), each a set of them."""
         patched = self.together(sets)
         names = [" + ".join(".".join(map(str, self.check_cell(cell))) for cell in cells) for cells in sets]
-        return self._result("exact", partial(xr.DataArray, dims=("cell",), coords={"cell": names}), patched)
+        return self.named_result(self.name, "exact", partial(xr.DataArray, dims=("cell",), coords={"cell": names}), patched)
 
-    def _result(
+    def named_result(
         self,
+        grid: str,
         method: str,
-        named: Any,
+        named: Callable[[NDArray[Any]], xr.DataArray],
         patched: NDArray[np.float32],
         attribution: NDArray[np.float32] | None = None,
         exact: NDArray[np.bool_] | None = None,
     ) -> PatchResult:
+        """Return a result for patched scores of whatever dims ``named`` gives them."""
         return PatchResult(
             pair=self.pair,
-            grid=self.name,
+            grid=grid,
             stack=self.base.stack,
             method=method,
             metric=metric_name(self.metric),
@@ -190,9 +201,33 @@ class Session:
             attribution=None if attribution is None else named(attribution),
             exact=None if exact is None else named(exact),
             competitors=self.competitors,
-            provenance={**self._provenance, "method": method},
-            joint=self._joint,
+            provenance={**self.provenance, "grid": grid, "method": method},
+            joint=self._joint if grid == self.name else None,
         )
+
+    @cached_property
+    def provenance(self) -> dict[str, str]:
+        """Ranker, weights, texts, settings and versions."""
+        pair, chosen = self.pair, self.settings
+        texts = "\x00".join((pair.query, pair.doc, pair.changed))
+        source = chosen["source"]
+        return {
+            "ranker": self.ranker.name,
+            "ranker_kind": self.ranker.kind,
+            "ranker_repr": repr(self.ranker),
+            "weights_sha256": self.ranker.weight_hash(),
+            "texts_sha256": hashlib.sha256(texts.encode()).hexdigest()[:16],
+            "stack": self.base.stack,
+            "metric": metric_name(self.metric),
+            "direction": pair.direction,
+            "filler": pair.filler,
+            "source": "the other text" if source is None else source if isinstance(source, str) else "stored activations",
+            **{name: str(chosen[name]) for name in ("layers", "heads", "positions") if chosen[name] is not None},
+            "dtype": str(self.ranker.model.dtype).removeprefix("torch."),
+            "device": str(self.ranker.model.device),
+            "mechviz": mechviz.__version__,
+            **_versions(),
+        }
 
     @property
     def _joint(self) -> Any:
@@ -253,11 +288,12 @@ class Session:
             moving[where] = of_cells(moved.abs(), self.grid, self.selection) != 0
         return moving
 
-    def _run(self, edits: Sequence[Sequence[Edit]]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+    @property
+    def rows(self) -> int:
+        """How many rows one batch may have."""
         cpu = self.base.hidden.device.type == "cpu"
         budget = int(self.settings["memory"] * _ROWS_SHARE * 2**30)
-        rows = rows_per_batch(self.base.hidden.shape[1], self.stack.d_model, self.stack.d_mlp, cpu, budget)
-        return run_cells(self.ranker, self.base, edits, rows)
+        return rows_per_batch(self.base.hidden.shape[1], self.stack.d_model, self.stack.d_mlp, cpu, budget)
 
     # -- what a session is made of ------------------------------------------------------------------------------------
 
@@ -310,30 +346,6 @@ class Session:
         rivals = np.full(len(self.docs), np.nan)
         rivals[self._competing] = self.competitors[int(self.pair.direction == DIRECTIONS[1])]
         return rivals
-
-    @cached_property
-    def _provenance(self) -> dict[str, str]:
-        pair, chosen = self.pair, self.settings
-        texts = "\x00".join((pair.query, pair.doc, pair.changed))
-        source = chosen["source"]
-        return {
-            "ranker": self.ranker.name,
-            "ranker_kind": self.ranker.kind,
-            "ranker_repr": repr(self.ranker),
-            "weights_sha256": self.ranker.weight_hash(),
-            "texts_sha256": hashlib.sha256(texts.encode()).hexdigest()[:16],
-            "grid": self.name,
-            "stack": self.base.stack,
-            "metric": metric_name(self.metric),
-            "direction": pair.direction,
-            "filler": pair.filler,
-            "source": "the other text" if source is None else source if isinstance(source, str) else "stored activations",
-            **{name: str(chosen[name]) for name in ("layers", "heads", "positions") if chosen[name] is not None},
-            "dtype": str(self.ranker.model.dtype).removeprefix("torch."),
-            "device": str(self.ranker.model.device),
-            "mechviz": mechviz.__version__,
-            **_versions(),
-        }
 
 
 def _patch_sets(

@@ -3,7 +3,8 @@
 A result knows nothing of rankers or views. It can be made by anybody's arrays.
 """
 
+from mechviz.results.circuits import Circuit
 from mechviz.results.pair import DIRECTIONS, Direction, Pair, Ranking
 from mechviz.results.patch import PatchResult
 
-__all__ = ["DIRECTIONS", "Direction", "Pair", "PatchResult", "Ranking"]
+__all__ = ["DIRECTIONS", "Circuit", "Direction", "Pair", "PatchResult", "Ranking"]
