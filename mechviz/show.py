@@ -63,7 +63,7 @@ def show_patching(
     view = PatchingView(session.result("attribution", preview), session.pattern, theme)
     if wait is None:
         wait = os.environ.get("MECHVIZ_WAIT") == "1" or not has_kernel()
-    view.follow(_steps(session, preview), preview.size, wait, ranker.refuse_open_hooks)
+    view.follow(_steps(session, preview), int(np.isfinite(preview).sum()), wait, ranker.refuse_open_hooks)
     return view
 
 

@@ -145,12 +145,11 @@ def pack_cells(result: PatchResult, exact: NDArray[np.bool_] | None = None) -> d
     ----------
     result : PatchResult
     exact : bool array, dims as the grid, optional
-        Which cells are exact while a computation runs; default all that are there, by the result's method.
+        Which cells are exact while a computation runs; default what the result says.
     """
     patched = result.patched.values
-    state = np.where(np.isfinite(patched), EXACT if result.method == "exact" else PREVIEW, EMPTY)
-    if exact is not None:
-        state = np.where(exact, EXACT, np.minimum(state, PREVIEW))
+    known = result.exact.values if exact is None else exact
+    state = np.where(known, EXACT, np.where(np.isfinite(patched), PREVIEW, EMPTY))
     return {
         "effects": result.effects.values.astype("<f4"),
         "patched": patched.astype("<f4"),

@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import mechviz as mv
+from mechviz import wire
+from mechviz.errors import InputError
 from mechviz.views import PatchingView
 from tests.conftest import save_dot
 
@@ -137,3 +139,20 @@ def test_any_texts_under_a_perturbation(dot, query, doc, direction, side):
         return
     assert np.isfinite(view.result.patched.values).all()
     assert len(view.spec["tokens"]["base"]["labels"]) == len(view.spec["alignment"])
+
+
+def test_a_selection_is_drawn_and_comes_to_its_end(dot):
+    view = mv.show_patching(dot, QUERY, DOC, CHANGE, layers=[1], wait=True)
+    assert view.progress["state"] == "done"
+    assert (view.progress["done"], view.progress["total"]) == (4, 4)
+    assert np.isnan(view.result.patched.values[[0, 2]]).all()
+
+
+def test_a_hybrid_result_is_drawn_with_what_is_exact(dot):
+    result = mv.patch(dot, QUERY, DOC, CHANGE, method="hybrid", top_k=3)
+    view = mv.views.PatchingView(result)
+    states = np.frombuffer(view.cells["state"], dtype=np.uint8).reshape(result.patched.shape)
+    np.testing.assert_array_equal(states == wire.EXACT, result.exact)
+    assert (view.progress["done"], view.progress["total"]) == (3, 12)
+    with pytest.raises(InputError, match=r"dims site, layer, pos; the view draws \(layer, head\)"):
+        mv.views.PatchingView(mv.patch(dot, QUERY, DOC, CHANGE, grid="blocks", positions=[2]))

@@ -199,7 +199,7 @@ class Session:
             effects=named(measure(self.pair, self.metric, patched, self._rivals)),
             patched=named(patched),
             attribution=None if attribution is None else named(attribution),
-            exact=None if exact is None else named(exact),
+            exact=cast(Any, None) if exact is None else named(exact),
             competitors=self.competitors,
             provenance={**self.provenance, "grid": grid, "method": method},
             joint=self._joint if grid == self.name else None,

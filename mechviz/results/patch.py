@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,7 @@ class PatchResult:
     competitors: NDArray[np.float32] = field(default_factory=lambda: np.empty((2, 0), dtype=np.float32))
     provenance: Mapping[str, str] = field(default_factory=dict)
     stack: str = ""
-    exact: xr.DataArray | None = None
+    exact: xr.DataArray = None  # type: ignore[assignment]
     joint: Joint | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class PatchResult:
                 object.__setattr__(self, name, _frozen(array))
         exact = self.exact
         if exact is None:  # all that was computed, unless the method makes estimates only
-            exact = self.patched.notnull() & (self.method not in ("attribution", "integrated"))
+            exact = self.patched.notnull() & (self.method not in ("attribution", "integrated"))  # type: ignore[unreachable]
         object.__setattr__(self, "exact", _frozen(exact.transpose(*self.patched.dims), np.bool_))
         object.__setattr__(self, "stack", self.stack or self.pair.stack)
         competitors = np.array(self.competitors, dtype=np.float32)
@@ -127,7 +127,7 @@ class PatchResult:
             frame["token"] = np.array(self.pair.source.labels)[frame["pos"]]
             frame["class"] = np.array(self.pair.classes())[frame["pos"]]
         if self.method == "hybrid":
-            frame["exact"] = self._exact.values.ravel()
+            frame["exact"] = self.exact.values.ravel()
         if self.attribution is not None:
             frame["attribution"] = self.attribution.values.ravel()
         return frame
@@ -179,15 +179,10 @@ class PatchResult:
         if self.attribution is None:
             return None
         exact, estimate = self.patched.values.ravel(), self.attribution.values.ravel()
-        both = np.isfinite(exact) & np.isfinite(estimate) & self._exact.values.ravel()
+        both = np.isfinite(exact) & np.isfinite(estimate) & self.exact.values.ravel()
         if both.sum() < 2 or np.ptp(exact[both]) == 0 or np.ptp(estimate[both]) == 0:
             return None
         return float(np.corrcoef(exact[both], estimate[both])[0, 1])
-
-    @property
-    def _exact(self) -> xr.DataArray:
-        assert self.exact is not None, "set on construction"
-        return self.exact
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the whole result as one netCDF file; an existing file is replaced only by a complete one."""
@@ -202,7 +197,7 @@ class PatchResult:
         }
         # JSON in one byte array: netCDF strings lose characters (NUL, lone surrogates) that texts can hold.
         encoded = np.frombuffer(json.dumps(words, ensure_ascii=True).encode("ascii"), dtype=np.uint8)
-        arrays = {"effects": self.effects, "patched": self.patched, "exact": self._exact.astype(np.int8)}
+        arrays = {"effects": self.effects, "patched": self.patched, "exact": self.exact.astype(np.int8)}
         if self.attribution is not None:
             arrays["attribution"] = self.attribution
         dataset = xr.Dataset({**arrays, _JSON_VARIABLE: ("byte", encoded), "competitors": (("run", "doc"), self.competitors)})
@@ -239,7 +234,7 @@ class PatchResult:
                 effects=dataset["effects"],
                 patched=dataset["patched"],
                 attribution=dataset.get("attribution"),
-                exact=dataset["exact"].astype(bool) if "exact" in dataset else None,
+                exact=dataset["exact"].astype(bool) if "exact" in dataset else cast(Any, None),
                 competitors=dataset["competitors"].values,
                 provenance=words["provenance"],
             )

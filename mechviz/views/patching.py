@@ -84,6 +84,8 @@ class PatchingView(anywidget.AnyWidget):
     def __init__(self, result: PatchResult, patterns: wire.Patterns | None = None, theme: str = "auto") -> None:
         self._stop = threading.Event()  # first of all: a widget that was never finished is closed, too
         check_theme(theme)
+        if result.effects.dims != ("layer", "head"):
+            raise InputError(f"this result has dims {', '.join(map(str, result.effects.dims))}; the view draws (layer, head)")
         self._result = result
         self._patterns = patterns
         self._worker: threading.Thread | None = None
@@ -168,7 +170,7 @@ class PatchingView(anywidget.AnyWidget):
             for step in steps:
                 self._result = step.result
                 self.cells = _bytes(wire.pack_cells(step.shown, step.exact))
-                complete = bool(step.exact.all())
+                complete = bool((step.exact | np.isnan(step.shown.patched.values)).all())
                 state = "done" if complete else "cancelled" if self._stop.is_set() else "running"
                 self.progress = self._progress(state, step.result, step.shown, time.perf_counter() - start)
                 if state == "cancelled":
@@ -190,11 +192,10 @@ class PatchingView(anywidget.AnyWidget):
         super().close()
 
     def _progress(self, state: str, result: PatchResult, drawn: PatchResult, seconds: float = 0.0) -> dict[str, Any]:
-        exact = np.isfinite(result.patched.values) & (result.method == "exact")
         return {
             "state": state,
-            "done": int(exact.sum()),
-            "total": int(drawn.patched.size),
+            "done": int(result.exact.sum()),
+            "total": int(drawn.patched.notnull().sum()),
             "seconds": round(seconds, 3),
             "message": "",
             "agreement": result.agreement(),

@@ -313,3 +313,53 @@ def test_cells_may_hold_edits_of_several_stacks(opened):
         expected = float(ranker.score_inputs([session.base.inputs])[0])
     assert abs(together - expected) <= close(expected)
     assert abs(together - alone) > close(expected)
+
+
+def test_an_edit_that_raises_leaves_the_model_clean(ranker):
+    """A function of the caller's, at every way that a cell can run."""
+
+    def broken(activation):
+        raise ZeroDivisionError("mine")
+
+    session = Session(ranker, QUERY, DOC, CHANGES["append"])
+    for hook, positions in (("attn.hook_z", None), ("hook_attn_out", (2,)), ("attn.hook_pattern", None), ("hook_mlp_out", None)):
+        with pytest.raises(ZeroDivisionError, match="mine"):
+            scores_of(session, [[Edit(f"blocks.1.{hook}", broken, positions=positions)]])
+        assert not ranker.hooked.active()
+    assert ranker.score(QUERY, DOC)[0] == pytest.approx(session.pair.original_score, abs=close(session.pair.original_score))
+
+
+def test_edits_of_some_neurons(ranker):
+    session = Session(ranker, QUERY, DOC, CHANGES["append"], grid="neurons")
+    hook, new = "blocks.1.mlp.hook_post", session.source.values["mlp_post"][1][0]
+    n = new.shape[-1]
+    parts = [
+        [Edit(hook, new)],
+        [Edit(hook, new, neurons=range(5)), Edit(hook, new, neurons=range(5, n))],
+        [Edit(hook, new, neurons=(3,))],
+    ]
+    whole, split, one = scores_of(session, parts)
+    assert abs(whole - split) <= close(whole)
+    assert abs(whole - one) > close(whole)
+    with pytest.raises(InputError, match="has heads, not neurons"):
+        scores_of(session, [[Edit("blocks.1.attn.hook_z", session.source.z[1][0], neurons=(0,))]])
+    with pytest.raises(InputError, match=rf"neurons \[{n}\].*0 to {n - 1}"):
+        scores_of(session, [[Edit(hook, new, neurons=(n,))]])
+
+
+def test_one_position_is_the_same_by_every_way(session):
+    """One position of z, of attention's output and of the residual stream: entered above, and through hooked layers."""
+    stack, source, last = session.stack, session.source, session.base.hidden.shape[1] - 1
+    cells = [
+        [Edit(stack.hook(layer, site), source.values[site][layer][0], positions=(position,))]
+        for layer in range(stack.n_layers)
+        for site in ("resid_pre", "z", "attn_out")
+        for position in sorted({0, last // 2, last})
+    ]
+    fast = scores_of(session, cells)
+
+    def with_nothing_else(edit):
+        return [edit, Edit(stack.hook(stack.n_layers - 1, "resid_post"), lambda x: x)]
+
+    own = scores_of(session, [with_nothing_else(cell[0]) for cell in cells])
+    assert np.abs(fast - own).max() <= 2 * close(session.pair.base_score)
