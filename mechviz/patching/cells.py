@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +61,8 @@ Heads = Sequence[tuple[int, int]] | str
 Positions = Sequence[int | str] | str
 
 
-def find_grid(name: object) -> Grid:
-    """Return a grid by its name.
+def find_grid(name: object, sites: Sequence[str] | None = None) -> Grid:
+    """Return a grid by its name, with some of its sites or all.
 
     Raises
     ------
@@ -71,7 +71,14 @@ def find_grid(name: object) -> Grid:
     """
     if not isinstance(name, str) or name not in GRIDS:
         raise InputError(f"grid={shown(name)}; mechviz has {', '.join(map(repr, GRIDS))}")
-    return GRIDS[name]
+    grid = GRIDS[name]
+    if sites is None:
+        return grid
+    chosen = (sites,) if isinstance(sites, str) else tuple(sites)
+    wrong = [site for site in chosen if site not in grid.sites]
+    if wrong or not chosen:
+        raise InputError(f"sites={shown(sites)}; grid={name!r} has {', '.join(map(repr, grid.sites))}")
+    return replace(grid, sites=tuple(site for site in grid.sites if site in chosen))
 
 
 @dataclass(frozen=True)

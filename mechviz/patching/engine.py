@@ -51,6 +51,8 @@ def patch(
         - ``head_inputs`` (site, layer, head): the ``q``, ``k`` or ``v`` that one head reads.
         - ``mlps`` (layer): the output of one MLP.
         - ``neurons`` (layer, neuron): one neuron after its non-linearity; there are many: use ``attribution`` or ``hybrid``.
+    sites : sequence of str, optional
+        Only these sites of a grid that has several.
     layers : sequence of int, optional
         Only cells of these layers; the others are NaN.
     heads : sequence of (layer, head) or ``"top:k"``, optional

@@ -108,7 +108,7 @@ def path_session(ranker: Ranker, query: str, doc: str, perturb: object, settings
     unknown = sorted(set(settings) - set(ALLOWED))
     if unknown:
         raise InputError(f"{', '.join(unknown)} does not apply to paths; they take {', '.join(ALLOWED)}")
-    return Session(ranker, query, doc, perturb, gradient=False, sites=(*INPUTS, "mlp_out"), **settings)
+    return Session(ranker, query, doc, perturb, gradient=False, keep=(*INPUTS, "mlp_out"), **settings)
 
 
 class Paths:

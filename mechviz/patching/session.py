@@ -43,8 +43,8 @@ class Session:
         As in `patch`.
     gradient : bool
         Whether `attribution` will be asked for.
-    sites : sequence of str
-        What the runs keep beside what the grid needs.
+    keep : sequence of str
+        Sites that the runs keep beside what the grid needs.
 
     Attributes
     ----------
@@ -66,18 +66,18 @@ class Session:
         doc: str,
         perturb: object,
         gradient: bool = True,
-        sites: Sequence[str] = (),
+        keep: Sequence[str] = (),
         **settings: Unpack[Settings],
     ) -> None:
         chosen = self.settings = complete(settings)
         self.ranker = check_ranker(ranker)
-        self.name, self.grid = chosen["grid"], find_grid(chosen["grid"])
+        self.name, self.grid = chosen["grid"], find_grid(chosen["grid"], chosen["sites"])
         self.metric = chosen["metric"]
         metric_name(self.metric)
         top = top_of(chosen["heads"])
         patched_at = [*(carriers(self.grid) if gradient else []), *(["z"] if top else [])]
         how = PairSettings(
-            chosen["direction"], chosen["filler"], chosen["truncate"], chosen["stack"], (*self.grid.sites, *sites), patched_at
+            chosen["direction"], chosen["filler"], chosen["truncate"], chosen["stack"], (*self.grid.sites, *keep), patched_at
         )
         self.pair, self.base, self.source = record_pair(ranker, query, doc, perturb, how)
         self.stack = ranker.stack(self.base.stack)

@@ -25,6 +25,7 @@ class Settings(TypedDict, total=False):
     truncate: bool
     docs: Sequence[str] | None
     stack: str | None
+    sites: Sequence[str] | None
     layers: Sequence[int] | None
     heads: Heads | None
     positions: Positions | None
@@ -44,6 +45,7 @@ DEFAULTS = Settings(
     truncate=False,
     docs=None,
     stack=None,
+    sites=None,
     layers=None,
     heads=None,
     positions=None,

@@ -158,6 +158,17 @@ def test_a_selection_leaves_the_rest_out(dot):
     assert len(some.top(9)) == 2
 
 
+def test_some_sites_of_a_grid(dot):
+    whole = mv.patch(dot, QUERY, DOC, CHANGE, grid="blocks", layers=[1])
+    some = mv.patch(dot, QUERY, DOC, CHANGE, grid="blocks", layers=[1], sites=["mlp_out", "resid_pre"])
+    assert list(some.effects["site"].values) == ["resid_pre", "mlp_out"], "in the grid's order"
+    np.testing.assert_allclose(some.patched, whole.patched.sel(site=["resid_pre", "mlp_out"]), atol=1e-6)
+    one = mv.patch(dot, QUERY, DOC, CHANGE, grid="head_positions", sites="z", method="attribution")
+    heads = mv.patch(dot, QUERY, DOC, CHANGE, method="attribution")
+    base = one.pair.base_score
+    np.testing.assert_allclose((one.patched - base).sum("pos")[0], heads.patched - base, atol=1e-4)
+
+
 def test_heads_can_be_patched_at_some_positions_alone(dot):
     """In a grid without positions they say where a cell applies."""
     whole = mv.patch(dot, QUERY, DOC, CHANGE)
@@ -198,6 +209,7 @@ def test_the_frame_names_tokens_and_their_classes(cat):
         ({"layers": [3]}, InputError, r"layers \[3\] do not exist; there are 0 to 2"),
         ({"layers": 2}, InputTypeError, "layers must be a list of whole numbers, not 2"),
         ({"layers": []}, InputError, "nothing is chosen"),
+        ({"grid": "blocks", "sites": ["z"]}, InputError, r"sites=\['z'\]; grid='blocks' has 'resid_pre', 'attn_out', 'mlp_out'"),
         ({"heads": [(0, 4)]}, InputError, r"head 0\.4 does not exist; there are layers 0 to 2 and heads 0 to 3"),
         ({"heads": [1, 2]}, InputTypeError, r"a head is \(layer, head\), such as \(1, 6\), not 1"),
         ({"heads": "best"}, InputError, "give 'top:8'"),
