@@ -40,6 +40,7 @@ _MODULES = {
     "errors": "mechviz.errors",
     "metrics": "mechviz.patching.metrics",
     "perturb": "mechviz.text.perturb",
+    "toys": "mechviz.toys",
     "views": "mechviz.views",
 }
 
@@ -47,6 +48,7 @@ __all__ = [*_WHERE, *_MODULES]
 
 if TYPE_CHECKING:
     from mechviz import errors as errors
+    from mechviz import toys as toys
     from mechviz import views as views
     from mechviz.errors import InputError as InputError
     from mechviz.errors import InputTypeError as InputTypeError

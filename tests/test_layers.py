@@ -18,6 +18,7 @@ BELOW = {
     "text": {"errors"},
     "results": {"errors", "files", "text"},
     "rankers": {"errors", "text", "results"},
+    "toys": {"errors", "text", "results", "rankers", "demo"},
     "patching": {"errors", "text", "results", "rankers"},
     "wire": {"errors", "text", "results"},
     "snapshot": {"errors", "text", "results", "wire"},
