@@ -13,7 +13,8 @@ from torch import Tensor
 
 from mechviz.errors import InputError
 from mechviz.patching.chunks import Rows, in_chunks
-from mechviz.patching.kernel import Change, Upper, run_layers, upper
+from mechviz.patching.fused import upper
+from mechviz.patching.kernel import Change, Upper, run_layers
 from mechviz.patching.runs import Run
 from mechviz.rankers.ranker import Ranker
 
@@ -119,8 +120,10 @@ def run_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) ->
     with tower.lock:  # or another thread's taps would look like hooks of the caller's
         fast = upper(ranker, run)
     groups: dict[tuple[int, str], list[int]] = {}
-    for index, cell in enumerate(cells):
-        groups.setdefault(_way(ranker, run, cell, fast is not None), []).append(index)
+    ways = [_way(ranker, run, cell, fast is not None) for cell in cells]
+    for index in sorted(range(len(cells)), key=lambda index: -ways[index][0]):
+        layer, way = ways[index]
+        groups.setdefault((0, way) if way == "z" else (layer, way), []).append(index)  # z of all layers fits one batch
     fitting = Rows(max_rows)
     for (layer, way), members in sorted(groups.items(), reverse=True):
 
@@ -130,7 +133,8 @@ def run_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) ->
             with tower.lock, torch.no_grad():
                 if fast is None or way == "own layers":
                     return _any_rows(ranker, run, layer, rows)
-                return run.readout((_z_rows if way == "z" else _position_rows)(fast, run, layer, rows), run.reads)
+                hidden = _z_rows(fast, run, rows) if way == "z" else _position_rows(fast, run, layer, rows)
+                return run.readout(hidden, run.reads)
 
         for chosen, scores in in_chunks(members, fitting, work):
             yield chosen, scores.cpu().numpy()
@@ -151,17 +155,20 @@ def _way(ranker: Ranker, run: Run, cell: Cell, fast: bool) -> tuple[int, str]:
     return layer, "z" if site == "z" else "own layers"
 
 
-def _z_rows(fast: Upper, run: Run, layer: int, cells: Sequence[Cell]) -> Tensor:
-    """Return the last hidden state above z of one layer, each cell's edits applied to it."""
+def _z_rows(fast: Upper, run: Run, cells: Sequence[Cell]) -> Tensor:
+    """Return the last hidden state for cells that change z of one layer each, those of higher layers first."""
+    layers = {fast.part.hook(layer, "z"): layer for layer in range(fast.part.n_layers)}
+    return fast.finish([_change(run, layers[cell[0].hook], cell) for cell in cells])
+
+
+def _change(run: Run, layer: int, cell: Cell) -> Change:
+    """Return what a cell's edits of z in one layer add to it."""
     z = run.z[layer][0]
-    changes = []
-    for cell in cells:
-        new = z
-        for edit in cell:
-            new = edit.apply(new)
-        heads = sorted({head for edit in cell for head in (range(z.shape[1]) if edit.heads is None else edit.heads)})
-        changes.append(Change(heads, (new[:, heads] - z[:, heads]).flatten(1)))
-    return fast.finish(layer, changes)
+    heads = sorted({head for edit in cell for head in (range(z.shape[1]) if edit.heads is None else edit.heads)})
+    new = z
+    for edit in cell:
+        new = edit.apply(new)
+    return Change(layer, heads, (new[:, heads] - z[:, heads]).flatten(1))
 
 
 def _position_rows(fast: Upper, run: Run, layer: int, cells: Sequence[Cell]) -> Tensor:

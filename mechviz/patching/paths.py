@@ -14,7 +14,8 @@ from torch import Tensor
 
 from mechviz.errors import InputError, NonFiniteError, UnsupportedModelError, shown
 from mechviz.patching.chunks import Rows, in_chunks
-from mechviz.patching.kernel import Change, Upper, upper
+from mechviz.patching.fused import upper
+from mechviz.patching.kernel import Change, Upper
 from mechviz.patching.session import Session
 from mechviz.patching.settings import Settings
 from mechviz.patching.sources import z_reading
@@ -231,7 +232,7 @@ class Paths:
         others = {site: base.values[site][layer][0] for site in INPUTS if receiver.input and site != receiver.input}
         z = z_reading(self.ranker, base, layer, others, sent)
         moved = z[:, :, receiver.head] - base.z[layer][:, :, receiver.head]
-        return base.readout(fast.finish(layer, [Change([receiver.head], row) for row in moved]), base.reads)
+        return base.readout(fast.finish([Change(layer, [receiver.head], row) for row in moved]), base.reads)
 
 
 def _nodes(given: Any) -> Iterable[Any]:

@@ -10,7 +10,7 @@ import xarray as xr
 import mechviz as mv
 from mechviz.errors import InputError, InputTypeError, MechvizError
 from mechviz.patching import Session, edits
-from mechviz.patching.kernel import Fused, _low_rank_pays
+from mechviz.patching.fused import Fused, _low_rank_pays
 from tests import texts
 from tests.conftest import save_dot
 from tests.minilm import patch_heads_one_at_a_time, plain_scorer
@@ -234,16 +234,16 @@ def test_memory_that_runs_out_halves_the_chunk(dot, monkeypatch):
     expected = mv.patch(dot, QUERY, DOC, CHANGE)
     finish, tried = Fused.finish, []
 
-    def small_memory(self, layer, changes):
+    def small_memory(self, changes):
         tried.append(len(changes))
         if len(changes) > 3:
             raise torch.OutOfMemoryError("fake")
-        return finish(self, layer, changes)
+        return finish(self, changes)
 
     monkeypatch.setattr(Fused, "finish", small_memory)
     np.testing.assert_allclose(mv.patch(dot, QUERY, DOC, CHANGE).patched, expected.patched, atol=1e-6)
-    assert tried[:2] == [4, 2]
-    assert max(tried[1:]) <= 2, "once too large, always too large"
+    assert tried[:3] == [12, 6, 3]
+    assert max(tried[2:]) <= 3, "once too large, always too large"
 
 
 def test_an_error_that_is_not_about_memory_is_not_swallowed(dot, monkeypatch):

@@ -1,0 +1,51 @@
+"""Grids of one pair: `mv.patch` against MechIR's ``patch``, both on plain dot products; ``python -m benchmarks.peers.grids``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import mechviz as mv
+from benchmarks.machine import describe, medians
+from benchmarks.peers.mechir import MechIR
+from benchmarks.table import Row, print_table
+from benchmarks.texts import CHANGE, QUERY, all_minilm, document
+
+#: (grid, positions) -> repeats: blocks of 115 positions take MechIR more than a minute.
+REPEATS = {("heads", 31): 9, ("heads", 115): 5, ("heads", 255): 5, ("blocks", 31): 3, ("blocks", 115): 1}
+
+
+def rows() -> list[Row]:
+    """Measure each grid."""
+    folder = all_minilm().model.config._name_or_path
+    ranker = mv.Dot(folder, pooling="mean", normalize=False)
+    with MechIR(folder) as mechir:
+        return [row for (grid, positions), repeats in REPEATS.items() for row in _rows(ranker, mechir, grid, positions, repeats)]
+
+
+def _rows(ranker: mv.Dot, mechir: MechIR, grid: str, positions: int, repeats: int) -> list[Row]:
+    doc = document(ranker, positions)
+    pair = mv.make_pair(ranker, QUERY, doc, CHANGE)
+    assert len(pair.base) == positions
+    query = ranker.tokenize(QUERY, doc)["query"]
+    ours, theirs = mv.patch(ranker, QUERY, doc, CHANGE, grid=grid).patched.values, mechir(grid, query, pair.base, pair.source)
+    difference = np.max(np.abs(ours - theirs.scores) / np.maximum(1, np.abs(ours)))
+    assert difference < 1e-4, f"the two do not compute the same: {difference}"
+    # MechIR's time holds what its worker and the pipe add: about a millisecond.
+    works = {
+        "mechviz": lambda: mv.patch(ranker, QUERY, doc, CHANGE, grid=grid),
+        "MechIR": lambda: mechir(grid, query, pair.base, pair.source),
+    }
+    time = medians(works, repeats)
+    where = f"{grid} grid, exact, {positions} tokens"
+    return [
+        Row(
+            f"{where}: time over MechIR 0.2.0's",
+            f"{time['mechviz'] / time['MechIR']:.2f} ({time['mechviz']:.2f} s / {time['MechIR']:.2f} s)",
+        ),
+        Row(f"{where}: largest relative difference from MechIR's scores", f"{difference:.0e}", "1e-4", True),
+    ]
+
+
+if __name__ == "__main__":
+    print(describe(), "\n", flush=True)
+    print_table(rows())
