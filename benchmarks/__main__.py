@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from benchmarks import heads_grid, machine, startup, throughput
+from benchmarks import heads_grid, machine, memory, methods, startup, throughput
+from benchmarks.peers import grids
 from benchmarks.table import Row, print_table
 
 
 def main() -> None:
     print(machine.describe(), "\n", flush=True)
     rows: list[Row] = []
-    for part in (startup, throughput, heads_grid):
+    for part in (startup, throughput, heads_grid, grids, methods, memory):
         rows += part.rows()
     print_table(rows)
 

@@ -107,8 +107,8 @@ def rows() -> list[Row]:
             Row(
                 f"{where}: useful GFLOP/s over the 2048 x 2048 product's",
                 f"{speed / peak:.2f} ({speed:.0f} / {peak:.0f})",
-                "0.75" if positions > 31 else "",
-                speed / peak >= 0.75 if positions > 31 else None,
+                "0.85" if positions > 31 else "",
+                speed / peak >= 0.85 if positions > 31 else None,
             ),
             Row(f"{where}: largest difference from the plain loop's scores", f"{difference:.0e}", "1e-4", True),
             Row(

@@ -110,7 +110,9 @@ def _bfloat16() -> list[Row]:
     time = medians(works, REPEATS)
     pearson = float(np.corrcoef(effects)[0, 1])
     ratio = time["bfloat16"] / time["float32"]
-    return [Row(f"heads grid in bfloat16, {LENGTH} tokens: time over float32's", f"{ratio:.2f}, Pearson of effects {pearson:.2f}")]
+    return [
+        Row(f"heads grid in bfloat16, {LENGTH} tokens: time over float32's", f"{ratio:.2f}, Pearson of effects {pearson:.2f}")
+    ]
 
 
 def _preview_of_a_large_model() -> list[Row]:
