@@ -97,8 +97,8 @@ Cell = Sequence[Edit]
 def run_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
     """Score each cell's edits on top of a recorded base run.
 
-    The model is entered again at the lowest layer that a cell edits; the layers below are not run. Cells of one
-    layer are rows of one batch.
+    The model is entered again at the lowest layer that a cell edits; the layers below are not run. Cells that change z of
+    one layer each are rows of one batch whatever the layer; of other cells, those of one layer are.
 
     Parameters
     ----------

@@ -9,11 +9,11 @@ They use two devices, and no training:
   features of keys: "am I CLS", "am I of the document".
 
 MLPs write nothing, and of the four heads of a layer one works. With 64 dimensions a head, logits are divided by 8, exactly.
+All of it is meant for float32: float16 has no 1e6.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -35,6 +35,11 @@ NAMES = ("exact_match", "bm25", "bag")
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 #: The word that stands in gaps; it has no code and no idf, and so says nothing.
 FILLER = "a"
+#: What k may be: the little that other words weigh (see `MATCH`) must be nothing beside it.
+K = (0.01, 100.0)
+#: What a word is, where words are counted and where texts are tokenised.
+LOWER = normalizers.Lowercase()
+SPLIT = pre_tokenizers.Split(Regex(r"\w+"), behavior="removed", invert=True)
 #: How many words `bag` can hold: its width is twice that.
 BAG_WORDS = 512
 HEADS = 4
@@ -57,9 +62,10 @@ def compiled(name: str, texts: Iterable[str] | None = None, k: float = 0.5) -> C
     ``"bag"``             Dot: sum over words of tf in the query x tf in the document, / ((n_query + 2) (n_doc + 2))
     ====================  ======================================================================================
 
-    A word is a run of letters and digits, in lower case; tf counts it in the document, n counts words; unknown words count in n
-    only, and so does the filler ``"a"``. idf = ln(1 + (N - df + 0.5) / (df + 0.5)), as in BM25 (Robertson and Zaragoza 2009);
-    tf / (tf + k) is BM25's saturation without length normalisation. The circuits (``0.0`` is head 0 of layer 0):
+    A word is a run of letters, digits and underscores, in lower case; tf counts it in the document, n counts words; unknown
+    words count in n only, and so does the filler ``"a"``. idf = ln(1 + (N - df + 0.5) / (df + 0.5)), as in BM25 (Robertson
+    and Zaragoza 2009); tf / (tf + k) is BM25's saturation without length normalisation. The circuits (``0.0`` is head 0 of
+    layer 0; `mechviz.toys.circuit_of` lists their edges):
 
     - ``exact_match``: a document word asks (q of ``0.0``) for its copies in the query and, where there are none, falls back on
       CLS, which has no idf; so ``0.0`` writes the idf of a match at that word. CLS averages that over the document (v of
@@ -75,7 +81,7 @@ def compiled(name: str, texts: Iterable[str] | None = None, k: float = 0.5) -> C
         Whose words the ranker knows, and where df is counted; default passages that come with mechviz. At most 4,096 words
         (``bag``: the 512 most frequent ones).
     k : float, default 0.5
-        Of ``bm25``; above 0.
+        Of ``bm25``; from 0.01 to 100.
 
     Returns
     -------
@@ -85,12 +91,12 @@ def compiled(name: str, texts: Iterable[str] | None = None, k: float = 0.5) -> C
     Raises
     ------
     InputError, InputTypeError
-        No such ranker, too many words, or a k that is not above 0.
+        No such ranker, too many words, or a k out of its range.
     """
     if name not in NAMES:
         raise InputError(f"{shown(name)} is no compiled ranker; there are {', '.join(map(repr, NAMES))}")
-    if isinstance(k, bool) or not isinstance(k, (int, float)) or not k > 0:
-        raise InputError(f"k={shown(k)}; give a number above 0")
+    if isinstance(k, bool) or not isinstance(k, (int, float)) or not K[0] <= k <= K[1]:
+        raise InputError(f"k={shown(k)}; give a number from {K[0]:g} to {K[1]:g}")
     vocabulary = count((*PASSAGES, QUERY, DOC, *COMPETITORS) if texts is None else texts)
     with torch.no_grad():
         ranker = _bag(vocabulary) if name == "bag" else _cat(name, vocabulary, float(k))
@@ -114,8 +120,9 @@ def count(texts: Iterable[str]) -> Vocabulary:
     InputTypeError, InputError
         One string, something that is no text, or no word at all.
     """
-    listed = [] if isinstance(texts, str) else list(texts)
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in listed):
+    several = isinstance(texts, Iterable) and not isinstance(texts, str)
+    listed = list(texts) if several else []
+    if not several or not all(isinstance(text, str) for text in listed):
         raise InputTypeError(f"texts must be a list of strings, not {shown(texts)}")
     df = Counter(word for text in listed for word in set(words_of(text)))
     del df[FILLER]
@@ -127,7 +134,7 @@ def count(texts: Iterable[str]) -> Vocabulary:
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text as the compiled rankers' tokenizer sees them."""
-    return re.findall(r"\w+", text.lower())
+    return [word for word, _ in SPLIT.pre_tokenize_str(LOWER.normalize_str(text))]
 
 
 def _cat(name: str, vocabulary: Vocabulary, k: float) -> Cat:
@@ -254,8 +261,7 @@ def _tokenizer(words: Iterable[str], pair: bool) -> PreTrainedTokenizerBase:
     """Return a tokenizer with one token a word; all that is no word is passed over."""
     vocabulary = {token: number for number, token in enumerate((*SPECIAL, FILLER, *words))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, SPECIAL[1]))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+"), behavior="removed", invert=True)
+    tokenizer.normalizer, tokenizer.pre_tokenizer = LOWER, SPLIT
     ids = [(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids
@@ -265,6 +271,7 @@ def _tokenizer(words: Iterable[str], pair: bool) -> PreTrainedTokenizerBase:
     made: PreTrainedTokenizerBase = fast(
         tokenizer_object=tokenizer,
         model_max_length=512,
+        split_special_tokens=True,  # "[CLS]" in a text is the word cls
         # Without the types a cross-encoder could not tell the document from the query.
         model_input_names=["input_ids", "attention_mask", *(["token_type_ids"] if pair else [])],
         **dict(zip(names, SPECIAL, strict=True)),

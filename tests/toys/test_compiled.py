@@ -260,10 +260,12 @@ def test_layer_norms_are_the_identity(rankers):
     ("arguments", "error", "message"),
     [
         (("tfidf",), InputError, "'tfidf' is no compiled ranker; there are 'exact_match', 'bm25', 'bag'"),
-        (("bm25", None, 0), InputError, "k=0; give a number above 0"),
+        (("bm25", None, 0), InputError, "k=0; give a number from 0.01 to 100"),
+        (("bm25", None, float("inf")), InputError, "k=inf; give a number from 0.01 to 100"),
         (("bm25", None, True), InputError, "k=True"),
         (("bm25", "one text"), InputTypeError, "texts must be a list of strings"),
         (("bm25", [1]), InputTypeError, "texts must be a list of strings"),
+        (("bm25", 5), InputTypeError, "texts must be a list of strings, not 5"),
         (("bag", ["", "!"]), InputError, "texts hold no word"),
         (("bm25", [" ".join(f"w{i}" for i in range(4097))]), InputError, "4097 words, and there are codes for 4096"),
     ],
