@@ -87,6 +87,7 @@ class PatchingView(anywidget.AnyWidget):
         if result.effects.dims != ("layer", "head"):
             raise InputError(f"this result has dims {', '.join(map(str, result.effects.dims))}; the view draws (layer, head)")
         self._result = result
+        self._total = int(result.patched.size)  # cells that are wanted: fewer where some were chosen
         self._patterns = patterns
         self._worker: threading.Thread | None = None
         self._failure: Exception | None = None
@@ -94,7 +95,7 @@ class PatchingView(anywidget.AnyWidget):
         super().__init__(
             **self._still(_LIVE_HEADS, _LIVE_BYTES),
             cells=_bytes(wire.pack_cells(result)),
-            progress=self._progress("loaded", result, result),
+            progress=self._progress("loaded", result),
             selection=self._first_selection(),
             theme=theme,
         )
@@ -151,7 +152,7 @@ class PatchingView(anywidget.AnyWidget):
 
         ``before_wait`` is called before anybody waits for the worker, and raises where that would wait for ever.
         """
-        self._before_wait = before_wait
+        self._before_wait, self._total = before_wait, total
         self.progress = {**self.progress, "state": "running", "done": 0, "total": total, "live": has_kernel()}
         if wait:
             self._run(steps)
@@ -170,9 +171,9 @@ class PatchingView(anywidget.AnyWidget):
             for step in steps:
                 self._result = step.result
                 self.cells = _bytes(wire.pack_cells(step.shown, step.exact))
-                complete = bool((step.exact | np.isnan(step.shown.patched.values)).all())
+                complete = int(step.exact.sum()) >= self._total
                 state = "done" if complete else "cancelled" if self._stop.is_set() else "running"
-                self.progress = self._progress(state, step.result, step.shown, time.perf_counter() - start)
+                self.progress = self._progress(state, step.result, time.perf_counter() - start)
                 if state == "cancelled":
                     break
             if self.selection == opened_at:  # nobody has chosen a head: show the one that exact values put first
@@ -191,11 +192,11 @@ class PatchingView(anywidget.AnyWidget):
         self._stop.set()
         super().close()
 
-    def _progress(self, state: str, result: PatchResult, drawn: PatchResult, seconds: float = 0.0) -> dict[str, Any]:
+    def _progress(self, state: str, result: PatchResult, seconds: float = 0.0) -> dict[str, Any]:
         return {
             "state": state,
             "done": int(result.exact.sum()),
-            "total": int(drawn.patched.notnull().sum()),
+            "total": self._total,
             "seconds": round(seconds, 3),
             "message": "",
             "agreement": result.agreement(),
