@@ -6,23 +6,21 @@ import subprocess
 import sys
 
 from benchmarks.table import Row
+from mechviz.patching.settings import DEFAULTS
 
 #: GiB that a grid may take by default.
-BUDGET = 2.0
+BUDGET = DEFAULTS["memory"]
 
 _RUN = """
 import resource, sys, threading, time
-import torch
-from transformers import BertConfig, BertModel
 import mechviz as mv
-from benchmarks.texts import CHANGE, QUERY, all_minilm, document
+from benchmarks.models import bert_base
+from benchmarks.texts import CHANGE, QUERY, document
 
 def used():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() / 2**30
 
-small = all_minilm()
-model = BertModel(BertConfig(vocab_size=len(small.tokenizer)), add_pooling_layer=False).eval()
-ranker = mv.Dot(model, pooling="mean", normalize=True, tokenizer=small.tokenizer)
+ranker = bert_base()
 doc = document(ranker, 512)
 ranker.score(QUERY, "short")
 before, peak, going = used(), 0.0, True

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import BertConfig, BertModel
 
 import mechviz as mv
 from benchmarks.machine import medians
+from benchmarks.models import bert_base, plain_copy
 from benchmarks.table import Row
 from benchmarks.texts import CHANGE, QUERY, all_minilm, document
 from mechviz.patching import Session
@@ -46,21 +47,22 @@ def _attribution() -> list[Row]:
 
 def _agreements() -> list[Row]:
     """Correlate estimates with exact scores of the heads grid, for every ranker at hand, over several pairs."""
-    rankers: dict[str, Ranker] = {"all-MiniLM": all_minilm(), **_splade_tiny()}
+    small = all_minilm()
+    docs = [document(small, length) for length in (31, 63, LENGTH, 191)]
     found: list[Row] = []
-    for name, ranker in rankers.items():
+    for name, ranker in {"all-MiniLM": small, **_splade_tiny()}.items():
+        exact = [_effects(ranker, doc, "exact") for doc in docs]
         for method in ("attribution", "integrated"):
-            moved = [_moved(ranker, document(all_minilm(), length), method) for length in (31, 63, LENGTH, 191)]
+            moved = [np.stack([_effects(ranker, doc, method), true]) for doc, true in zip(docs, exact, strict=True)]
             low, middle, high = _correlation(moved)
             what = f"{method}, heads grid, {name}: Pearson with exact, 4 pairs [95 % interval over cells]"
             found.append(Row(what, f"{middle:.2f} [{low:.2f}, {high:.2f}]"))
     return found
 
 
-def _moved(ranker: Ranker, doc: str, method: str) -> NDArray[np.float64]:
-    """Return what each cell moves the score by, as a share of the change, dims (estimate or exact, cell)."""
-    both = [mv.patch(ranker, QUERY, doc, CHANGE, method=method).effects.values.ravel() for method in (method, "exact")]
-    return np.stack(both).astype(np.float64)
+def _effects(ranker: Ranker, doc: str, method: str) -> NDArray[np.float64]:
+    """Return the share of the change that each cell moves, dims (cell)."""
+    return mv.patch(ranker, QUERY, doc, CHANGE, method=method).effects.values.ravel().astype(np.float64)
 
 
 def _correlation(moved: list[NDArray[np.float64]]) -> tuple[float, float, float]:
@@ -117,9 +119,7 @@ def _bfloat16() -> list[Row]:
 
 def _preview_of_a_large_model() -> list[Row]:
     """Time the preview of `hybrid` on a model of BERT-base's shape with 512 tokens."""
-    small = all_minilm()
-    model = BertModel(BertConfig(vocab_size=len(small.tokenizer)), add_pooling_layer=False).eval()
-    ranker = mv.Dot(model, pooling="mean", normalize=True, tokenizer=small.tokenizer)
+    ranker = bert_base()
     doc = document(ranker, 512)
     works = {
         "preview": lambda: mv.patch(ranker, QUERY, doc, CHANGE, method="attribution"),
@@ -131,12 +131,9 @@ def _preview_of_a_large_model() -> list[Row]:
     return [Row(what, f"{passes:.1f} ({time['preview']:.1f} s / {time['plain']:.1f} s)", "7", passes <= 7)]
 
 
-def _plain_pass(ranker: mv.Dot, doc: str) -> object:
+def _plain_pass(ranker: mv.Dot, doc: str) -> Callable[[], None]:
     """Return one forward pass of the plain model (fused attention) over the perturbed document."""
-    config = type(ranker.model.config).from_dict(ranker.model.config.to_dict())
-    config._attn_implementation = "sdpa"
-    model = BertModel(config, add_pooling_layer=False).eval()
-    model.load_state_dict(ranker.model.state_dict())
+    model = plain_copy(ranker, "sdpa")
     batch = ranker.tokenizer([CHANGE(doc)], return_tensors="pt")
 
     @torch.no_grad()

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch.nn.functional import normalize
-from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
+from transformers import BertModel, PreTrainedTokenizerBase
 
 import mechviz as mv
 from benchmarks.machine import medians, seconds
+from benchmarks.models import bert_base, plain_copy
 from benchmarks.table import Row
 from benchmarks.texts import QUERY, all_minilm, documents
 
@@ -46,8 +47,7 @@ def rows() -> list[Row]:
     small = all_minilm()
     folder = small.model.config._name_or_path
     opening = float(np.median([seconds(lambda: mv.load(folder)) for _ in range(5)]))
-    base = BertModel(BertConfig(vocab_size=len(small.tokenizer)), add_pooling_layer=False).eval()
-    large = mv.Dot(base, pooling="mean", normalize=True, tokenizer=small.tokenizer)
+    large = bert_base()
     found = [Row("`mv.load` of all-MiniLM, torch and transformers imported", f"{opening:.2f} s", "0.5 s", opening < 0.5)]
     for name, ranker in (("all-MiniLM", small), ("BERT-base's shape", large)):
         found += _throughput(name, ranker)
@@ -56,7 +56,7 @@ def rows() -> list[Row]:
 
 def _throughput(name: str, ranker: mv.Dot) -> list[Row]:
     docs = documents(ranker, TOKENS, BATCH)
-    plain = {way: Plain(_copy(ranker, way), ranker.tokenizer, docs) for way in ("eager", "sdpa")}
+    plain = {way: Plain(plain_copy(ranker, way), ranker.tokenizer, docs) for way in ("eager", "sdpa")}
     difference = np.abs(ranker.score(QUERY, docs, batch_size=BATCH) - plain["eager"]()).max()
     assert difference < 1e-4, f"the two do not compute the same: {difference}"
     time = medians({"score": lambda: ranker.score(QUERY, docs, batch_size=BATCH), **plain}, REPEATS)
@@ -76,7 +76,7 @@ def _throughput(name: str, ranker: mv.Dot) -> list[Row]:
 def _overhead(ranker: mv.Dot) -> list[Row]:
     """Time the model alone, ready for hooks of which none is set, against the same model as `transformers` runs it (sdpa)."""
     found: list[Row] = []
-    model = _copy(ranker, "sdpa")
+    model = plain_copy(ranker, "sdpa")
     for tokens, batch, repeats in ((TOKENS, BATCH, REPEATS), (SHORT_TOKENS, 1, SHORT_REPEATS)):
         inputs = ranker.checked_inputs([(QUERY, doc) for doc in documents(ranker, tokens, batch)])
         arguments = ranker.padded([pair["doc"] for pair in inputs], ranker.hooked, ranker.tokenizer)
@@ -98,11 +98,3 @@ def _overhead_works(ranker: mv.Dot, model: BertModel, arguments: dict[str, torch
         model(**arguments)
 
     return {"hooked": hooked, "plain": plain}
-
-
-def _copy(ranker: mv.Dot, attention: str) -> BertModel:
-    config = type(ranker.model.config).from_dict(ranker.model.config.to_dict())
-    config._attn_implementation = attention
-    model = BertModel(config, add_pooling_layer=False).eval()
-    model.load_state_dict(ranker.model.state_dict())
-    return model

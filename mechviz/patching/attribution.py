@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mechviz.patching.cells import Grid, Selection
-from mechviz.patching.runs import Run
+from mechviz.patching.runs import Run, keeping
 from mechviz.patching.sources import Values, carrier
 from mechviz.rankers.ranker import Ranker
 
@@ -37,19 +37,18 @@ def estimate(grid: Grid, values: Values, gradients: Gradients, selection: Select
         NaN where a cell is not chosen.
     """
     found = np.full(selection.cells.shape, np.nan, dtype=np.float32)
-    for where, moved in differences(grid, values, selection):
-        site, layer = grid.sites[where[0] if len(where) > 1 else 0], where[-1]
+    for where, site, layer, moved in differences(grid, values, selection):
         cells = of_cells(gradients[carrier(site)][layer][0].float() * moved, grid, selection)
         found[where] = np.where(selection.cells[where], base_score + cells, np.nan)
     return found
 
 
-def differences(grid: Grid, values: Values, selection: Selection) -> Iterator[tuple[tuple[int, ...], Tensor]]:
-    """Yield, for each site and layer with a chosen cell, its index in the grid and new - old, float32, dims (pos, ...)."""
+def differences(grid: Grid, values: Values, selection: Selection) -> Iterator[tuple[tuple[int, ...], str, int, Tensor]]:
+    """Yield, for each site and layer with a chosen cell, its index, both, and new - old, float32, dims (pos, ...)."""
     for where in np.ndindex(*selection.cells.shape[: grid.dims.index("layer") + 1]):
         if selection.cells[where].any():
             site, layer = grid.sites[where[0] if len(where) > 1 else 0], where[-1]
-            yield where, values.new(site, layer).float() - values.old(site, layer).float()
+            yield where, site, layer, values.new(site, layer).float() - values.old(site, layer).float()
 
 
 def of_cells(moved: Tensor, grid: Grid, selection: Selection) -> NDArray[np.float32]:
@@ -71,17 +70,17 @@ def integrated(ranker: Ranker, base: Run, source: Run, sites: Sequence[str], ste
     al. 2017, taken at inner sites as Hanna et al. 2024 do).
     """
     part, tower = ranker.stack(base.stack), ranker.towers[base.stack]
-    of_name = {part.hook(layer, site): (site, layer) for site in sites for layer in range(part.n_layers)}
+    places = part.places(sites)
     total = {site: [torch.zeros_like(value) for value in base.values[site]] for site in sites}
     for step in range(steps):
         entering = torch.lerp(base.entered, source.entered, (step + 0.5) / steps).requires_grad_()
         kept: dict[str, Tensor] = {}
-        hooks = [(name, lambda value, hook, kept=kept: kept.update({hook.name: value})) for name in of_name]
+        hooks = [(name, keeping(kept)) for name in places]
         enter = (tower.main.hook(0, "resid_pre"), lambda value, hook, entering=entering: entering)
         with torch.enable_grad(), tower.hooks([enter, *hooks]):
             score = base.readout(*ranker.encode([base.inputs], base.stack))[0]
-            gradients = torch.autograd.grad(score, [kept[name] for name in of_name], allow_unused=True)
-        for (site, layer), gradient in zip(of_name.values(), gradients, strict=True):
+            gradients = torch.autograd.grad(score, [kept[name] for name in places], allow_unused=True)
+        for (site, layer), gradient in zip(places.values(), gradients, strict=True):
             if gradient is not None:
                 total[site][layer] += gradient / steps
     return total

@@ -11,13 +11,10 @@ from numpy.typing import NDArray
 from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.text.classes import TOKEN_CLASSES
 
-#: Memory that the rows of one batch may take.
-ROW_BUDGET = 512 * 2**20
-
 #: Positions of one batch on a CPU: with more, activations leave its caches and the products get no faster.
 CPU_POSITIONS = 1536
 
-#: Named sizes of what a stack has; ``site`` is not among them.
+#: Dimension -> its size.
 Sizes = dict[str, int]
 
 
@@ -55,9 +52,9 @@ GRIDS = {
     "neurons": Grid(("layer", "neuron"), ("mlp_post",), "one neuron of an MLP, after its non-linearity"),
 }
 
-#: Of which heads are chosen: all, some (layer, head), or the ``"top:8"`` by attribution.
+#: Which heads: some (layer, head), or the ``"top:8"`` by attribution.
 Heads = Sequence[tuple[int, int]] | str
-#: Of which positions: numbers, or names of `TOKEN_CLASSES`.
+#: Which positions: numbers, or names of `TOKEN_CLASSES`.
 Positions = Sequence[int | str] | str
 
 
@@ -216,8 +213,8 @@ def _along(allowed: NDArray[np.bool_], dims: Sequence[str], of: Sequence[str], s
     return allowed.reshape([shape[dim] if dim in of else 1 for dim in dims])
 
 
-def rows_per_batch(positions: int, d_model: int, d_mlp: int, cpu: bool, budget: int = ROW_BUDGET) -> int:
-    """Return how many rows may run at once, at least 1.
+def rows_per_batch(positions: int, d_model: int, d_mlp: int, cpu: bool, budget: int) -> int:
+    """Return how many rows may run at once within a budget of bytes, at least 1.
 
     A row holds, in float32 at its widest point, the MLP's activation before and after its non-linearity beside a few
     hidden states.

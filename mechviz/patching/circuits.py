@@ -10,12 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mechviz.errors import InputError, shown
-from mechviz.patching.edits import Edit, run_cells
+from mechviz.patching.edits import Edit, score_cells
+from mechviz.patching.metrics import effect
 from mechviz.patching.paths import Paths, path_session
 from mechviz.patching.settings import Settings
 from mechviz.rankers.ranker import Ranker
 from mechviz.results.circuits import EDGES, VERTICES, Circuit
 from mechviz.results.nodes import INPUTS, Node
+from mechviz.results.pair import Pair
 
 
 def circuit(
@@ -67,7 +69,8 @@ def circuit(
     heads_and_mlps = [node for node in found.nodes if node.kind in ("head", "mlp")]
     sets = [heads_and_mlps, *([one for one in heads_and_mlps if one != left] for left in heads_and_mlps)]
     rest = [node for node in found.paths.senders() if node.kind != "embed" and node not in heads_and_mlps]
-    kept = _shares(found.paths, [_resampled(found.paths, live) for live in [*sets, rest]])
+    cells = [_resampled(found.paths, live) for live in [*sets, rest]]
+    kept = _shares(pair, score_cells(ranker, session.base, cells, session.rows))
     drops = dict(zip(heads_and_mlps, (kept[0] - kept[1:-1]).tolist(), strict=True))
     return Circuit(
         pair=pair,
@@ -118,9 +121,7 @@ class _Growing:
             self.edges.append((str(node), str(receiver), weight, "+".join(carrying) or "together", *alone))
 
     def _effects(self, senders: Sequence[Node], receiver: Node) -> list[float]:
-        pair = self.paths.session.pair
-        scores = self.paths.scores(senders, receiver).astype(np.float64)
-        effects: list[float] = ((scores - pair.base_score) / pair.change).tolist()
+        effects: list[float] = _shares(self.paths.session.pair, self.paths.scores(senders, receiver)).tolist()
         return effects
 
 
@@ -137,14 +138,9 @@ def _resampled(paths: Paths, live: Collection[Node]) -> list[Edit]:
     return edits
 
 
-def _shares(paths: Paths, cells: Sequence[Sequence[Edit]]) -> NDArray[np.float64]:
-    """Return the share of the score change that each run keeps, dims (cell)."""
-    pair = paths.session.pair
-    scores = np.full(len(cells), np.nan)
-    for chosen, values in run_cells(paths.ranker, paths.base, cells, paths.session.rows):
-        scores[chosen] = values
-    shares: NDArray[np.float64] = (scores - pair.base_score) / pair.change
-    return shares
+def _shares(pair: Pair, scores: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return scores as shares of the score change."""
+    return effect(scores.astype(np.float64), pair.base_score, pair.source_score)
 
 
 def _vertices(nodes: Sequence[Node], drops: dict[Node, float]) -> pd.DataFrame:

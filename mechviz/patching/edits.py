@@ -16,7 +16,9 @@ from mechviz.patching.chunks import Rows, in_chunks
 from mechviz.patching.fused import upper
 from mechviz.patching.kernel import Change, Upper, run_layers
 from mechviz.patching.runs import Run
+from mechviz.rankers.hooked import HookedModel
 from mechviz.rankers.ranker import Ranker
+from mechviz.rankers.stack import Stack
 
 #: Sites whose activations have dims (row, head, query_pos, key_pos) instead of (row, pos, ...).
 _HEAD_FIRST = ("hook_pattern", "hook_attn_scores")
@@ -90,6 +92,9 @@ class Edit:
         return tuple(chosen)
 
 
+#: Hook name -> (site, layer).
+Places = dict[str, tuple[str, int]]
+
 #: Edits that happen together in one run.
 Cell = Sequence[Edit]
 
@@ -114,13 +119,14 @@ def run_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) ->
     tuple
         Indices of some cells, and their scores, float32, dims (cell); the topmost layers first.
     """
-    tower = ranker.towers[run.stack]
+    tower, part = ranker.towers[run.stack], ranker.stack(run.stack)
     for edit in (edit for cell in cells for edit in cell):
         tower.names(edit.hook)
     with tower.lock:  # or another thread's taps would look like hooks of the caller's
         fast = upper(ranker, run)
     groups: dict[tuple[int, str], list[int]] = {}
-    ways = [_way(ranker, run, cell, fast is not None) for cell in cells]
+    places = part.places(site for site in _ONE_POSITION if site in run.values) if fast else {}
+    ways = [_way(tower, part, places, cell) for cell in cells]
     for index in sorted(range(len(cells)), key=lambda index: -ways[index][0]):
         layer, way = ways[index]
         groups.setdefault((0, way) if way == "z" else (layer, way), []).append(index)  # z of all layers fits one batch
@@ -133,32 +139,40 @@ def run_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) ->
             with tower.lock, torch.no_grad():
                 if fast is None or way == "own layers":
                     return _any_rows(ranker, run, layer, rows)
-                hidden = _z_rows(fast, run, rows) if way == "z" else _position_rows(fast, run, layer, rows)
+                hidden = _z_rows(fast, run, places, rows) if way == "z" else _position_rows(fast, run, places, layer, rows)
                 return run.readout(hidden, run.reads)
 
         for chosen, scores in in_chunks(members, fitting, work):
             yield chosen, scores.cpu().numpy()
 
 
-def _way(ranker: Ranker, run: Run, cell: Cell, fast: bool) -> tuple[int, str]:
-    """Return the layer at which the stack is entered for a cell, and how: by ``z``, one ``position`` or its ``own layers``."""
-    tower, part = ranker.towers[run.stack], ranker.stack(run.stack)
-    layers = {tower.layer_of(edit.hook, part) for edit in cell}
-    layer = min(layers, default=0)
-    if not fast or len(layers) != 1 or not 0 <= layer < part.n_layers:
-        return layer, "own layers"
-    hooks = {edit.hook for edit in cell}
-    site = next((site for site in _ONE_POSITION if site in run.values and hooks == {part.hook(layer, site)}), None)
+def score_cells(ranker: Ranker, run: Run, cells: Sequence[Cell], max_rows: int) -> NDArray[np.float32]:
+    """Return the score of each cell, dims (cell); as `run_cells`, all at once."""
+    scores = np.full(len(cells), np.nan, dtype=np.float32)
+    for chosen, values in run_cells(ranker, run, cells, max_rows):
+        scores[chosen] = values
+    return scores
+
+
+def _way(tower: HookedModel, part: Stack, places: Places, cell: Cell) -> tuple[int, str]:
+    """Return the layer at which the stack is entered for a cell, and how: by ``z``, one ``position`` or its ``own layers``.
+
+    ``places`` are the hooks above which something faster than the model's own layers runs.
+    """
+    changed = {places.get(edit.hook) for edit in cell}
+    place = next(iter(changed)) if len(changed) == 1 else None
+    if place is None:
+        return min((tower.layer_of(edit.hook, part) for edit in cell), default=0), "own layers"
+    site, layer = place
     positions = {None if edit.positions is None else tuple(edit.positions) for edit in cell}
-    if site is not None and len(positions) == 1 and len(next(iter(positions)) or ()) == 1:
+    if len(positions) == 1 and len(next(iter(positions)) or ()) == 1:
         return layer + (site != "resid_pre"), "position"
     return layer, "z" if site == "z" else "own layers"
 
 
-def _z_rows(fast: Upper, run: Run, cells: Sequence[Cell]) -> Tensor:
+def _z_rows(fast: Upper, run: Run, places: Places, cells: Sequence[Cell]) -> Tensor:
     """Return the last hidden state for cells that change z of one layer each, those of higher layers first."""
-    layers = {fast.part.hook(layer, "z"): layer for layer in range(fast.part.n_layers)}
-    return fast.finish([_change(run, layers[cell[0].hook], cell) for cell in cells])
+    return fast.finish([_change(run, places[cell[0].hook][1], cell) for cell in cells])
 
 
 def _change(run: Run, layer: int, cell: Cell) -> Change:
@@ -171,16 +185,14 @@ def _change(run: Run, layer: int, cell: Cell) -> Change:
     return Change(layer, heads, (new[:, heads] - z[:, heads]).flatten(1))
 
 
-def _position_rows(fast: Upper, run: Run, layer: int, cells: Sequence[Cell]) -> Tensor:
+def _position_rows(fast: Upper, run: Run, places: Places, layer: int, cells: Sequence[Cell]) -> Tensor:
     """Return the last hidden state for cells that change what enters a layer at one position, from that layer up."""
-    places = {fast.part.hook(layer, "resid_pre"): (layer, "resid_pre")} if layer < fast.part.n_layers else {}
-    places |= {fast.part.hook(layer - 1, site): (layer - 1, site) for site in _ONE_POSITION[1:] if layer}
-    rows_of: dict[tuple[int, str], list[int]] = {}
+    rows_of: dict[tuple[str, int], list[int]] = {}
     for row, cell in enumerate(cells):
         rows_of.setdefault(places[cell[0].hook], []).append(row)
     positions = [next(iter(cell[0].positions or ())) for cell in cells]
     vectors = run.entering(layer)[0, positions]
-    for (changed, site), rows in rows_of.items():
+    for (site, changed), rows in rows_of.items():
         base = run.values[site][changed][0]
         new = torch.stack([_edited_at(cells[row], base, positions[row]) for row in rows])
         vectors[rows] = new if site == "resid_pre" else fast.leaving(changed, site, [positions[row] for row in rows], new)

@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from mechviz.patching.runs import Run
+from mechviz.patching.runs import Run, through
 from mechviz.rankers.ranker import Ranker
 from mechviz.rankers.stack import Stack
 
@@ -68,7 +68,7 @@ class Upper:
                     rows = self._above_changes(layer, new)
                     hidden = rows if hidden is None else torch.cat([rows, hidden])
             assert hidden is not None, "the lowest layer has a change"
-            return self._final(hidden)
+            return final(self.part, hidden)
 
     def enter(self, layer: int, positions: Sequence[int], vectors: Tensor) -> Tensor:
         """Run the stack from a layer up on the base run's input with one position of it replaced, once for each row.
@@ -92,7 +92,7 @@ class Upper:
         with self.ranker.running(self.run.stack):
             for above in range(layer, self.part.n_layers):
                 hidden = self._through(above, hidden)
-            return self._final(hidden)
+            return final(self.part, hidden)
 
     def leaving(self, layer: int, site: str, positions: Sequence[int], values: Tensor) -> Tensor:
         """Return what leaves a layer at one position where a site of it has another value there, dims (row, d_model).
@@ -136,9 +136,6 @@ class Upper:
         """Return what leaves a layer, from what enters it."""
         return through(self.part, self.run, layer, hidden)
 
-    def _final(self, hidden: Tensor) -> Tensor:
-        return hidden if self.part.final is None else cast(Tensor, self.part.final(hidden))
-
     def _above_changes(self, layer: int, changes: Sequence[Change]) -> Tensor:
         """Return what leaves a layer with each change of its z, dims (row, pos, d_model)."""
         return self.after_mlp(layer, added(self.run.resid_after[layer], changes, self._outs(layer, changes)))
@@ -170,11 +167,9 @@ def run_layers(part: Stack, run: Run, layer: int, hidden: Tensor) -> Tensor:
     """Run the model's own layers from ``layer`` up and the norm after them, with the arguments that they got in ``run``."""
     for above in range(layer, part.n_layers):
         hidden = through(part, run, above, hidden)
+    return final(part, hidden)
+
+
+def final(part: Stack, hidden: Tensor) -> Tensor:
+    """Apply the norm after the last layer, where there is one."""
     return hidden if part.final is None else cast(Tensor, part.final(hidden))
-
-
-def through(part: Stack, run: Run, layer: int, hidden: Tensor) -> Tensor:
-    """Run one of the model's own layers, with the arguments that it got in ``run``."""
-    args, kwargs = run.calls[layer]
-    output = part.layers[layer](hidden, *args, **kwargs)
-    return cast(Tensor, output[0] if isinstance(output, tuple) else output)

@@ -8,7 +8,7 @@ are those that `torch.compile` emits.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -40,9 +40,7 @@ class Product:
         """Return the product, dims (..., out), for ``x``, dims (..., in); no gradient passes."""
         if self.packed is not None:
             return _apply(x, self.packed, self.bias, self.gelu)
-        out = F.linear(x, self.weight, self.bias)
-        # The widest tensor of a layer: this form of GELU does not allocate it a second time.
-        return torch.ops.aten.gelu_(out) if self.gelu else out
+        return _plain(x, self.weight, self.bias, self.gelu)
 
 
 def _pack(weight: Tensor) -> Tensor:
@@ -72,4 +70,5 @@ def _packs() -> bool:
 
 def _plain(x: Tensor, weight: Tensor, bias: Tensor, gelu: bool) -> Tensor:
     out = F.linear(x, weight, bias)
-    return F.gelu(out) if gelu else out
+    # The widest tensor of a layer: this form of GELU does not allocate it a second time.
+    return cast(Tensor, torch.ops.aten.gelu_(out)) if gelu else out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -112,7 +112,6 @@ def record(
     tower, part = ranker.towers[stack], ranker.stack(stack)
     wanted = [site for site in dict.fromkeys([*ALWAYS, *sites, *gradient]) if part.offers(site)]
     kept: dict[str, list[Tensor]] = {name: [] for name in [*wanted, "top", "entered"]}
-    of_name = {part.hook(layer, site): site for site in wanted for layer in range(part.n_layers)}
 
     def keep(site: str) -> HookFunction:
         def look(value: Tensor, hook: Any) -> Tensor:
@@ -124,7 +123,7 @@ def record(
 
         return look
 
-    hooks: list[Hook] = [(name, keep(site)) for name, site in of_name.items()]
+    hooks: list[Hook] = [(name, keep(site)) for name, (site, _) in part.places(wanted).items()]
     hooks += [(part.hook(part.n_layers - 1, "resid_post"), keep("top")), (tower.main.hook(0, "resid_pre"), keep("entered"))]
     calls: list[Call] = []
     with torch.set_grad_enabled(bool(gradient)), tower.hooks(hooks), _calls_of(part, calls):
@@ -151,6 +150,22 @@ def record(
         entered=still["entered"][0],
         calls=calls,
     )
+
+
+def through(part: Stack, run: Run, layer: int, hidden: Tensor) -> Tensor:
+    """Run one of the model's own layers, with the arguments that it got in ``run``."""
+    args, kwargs = run.calls[layer]
+    output = part.layers[layer](hidden, *args, **kwargs)
+    return cast(Tensor, output[0] if isinstance(output, tuple) else output)
+
+
+def keeping(kept: dict[str, Tensor]) -> HookFunction:
+    """Return a hook function that keeps what it sees by the hook's name."""
+
+    def keep(value: Tensor, hook: Any) -> None:
+        kept[hook.name] = value
+
+    return keep
 
 
 def _or_zero(gradient: Tensor | None, value: Tensor) -> Tensor:

@@ -17,9 +17,10 @@ import mechviz
 from mechviz.errors import InputError, InputTypeError, NonFiniteError, shown
 from mechviz.patching.attribution import Gradients, carriers, differences, estimate, integrated, of_cells
 from mechviz.patching.cells import GRIDS, Grid, Selection, Sizes, find_grid, rows_per_batch, select, top_of
-from mechviz.patching.edits import Edit, run_cells
+from mechviz.patching.edits import Edit, run_cells, score_cells
 from mechviz.patching.metrics import measure, metric_name
 from mechviz.patching.pairs import PairSettings, record_pair
+from mechviz.patching.runs import through
 from mechviz.patching.settings import Settings, complete
 from mechviz.patching.sources import SourceSettings, Values, raw_values
 from mechviz.rankers.checks import check_docs
@@ -145,10 +146,7 @@ class Session:
         if self.name in ("head_positions", "head_inputs"):
             raise InputError(f"cells of grid={self.name!r} cannot be patched together; use heads, blocks, mlps or neurons")
         edits = [[self._edit(self.check_cell(cell)) for cell in cells] for cells in sets]
-        scores = np.full(len(sets), np.nan, dtype=np.float32)
-        for chosen, values in run_cells(self.ranker, self.base, edits, self.rows):
-            scores[chosen] = values
-        return scores
+        return score_cells(self.ranker, self.base, edits, self.rows)
 
     def pattern(self, layer: int) -> NDArray[np.float32]:
         """Return the attention of one layer in both runs, dims (run, head, query_pos, key_pos); run 0 is the base."""
@@ -158,8 +156,7 @@ class Session:
         tower, stack, name = self.ranker.towers[self.base.stack], self.base.stack, self.stack.hook(layer, "pattern")
         with torch.no_grad(), tower.hooks([(name, lambda pattern, hook: kept.append(pattern))]), self.ranker.running(stack):
             for run in (self.base, self.source):
-                args, kwargs = run.calls[layer]
-                self.stack.layers[layer](run.resid_pre[layer], *args, **kwargs)
+                through(self.stack, run, layer, run.resid_pre[layer])
         return torch.cat(kept).float().cpu().numpy()
 
     # -- results ----------------------------------------------------------------------------------------------------
@@ -284,7 +281,7 @@ class Session:
     def _moving(self) -> NDArray[np.bool_]:
         """Where what is patched in differs at all from what is there; elsewhere the score is the base score."""
         moving = np.zeros(self.selection.cells.shape, dtype=bool)
-        for where, moved in differences(self.grid, self.values, self.selection):
+        for where, _, _, moved in differences(self.grid, self.values, self.selection):
             moving[where] = of_cells(moved.abs(), self.grid, self.selection) != 0
         return moving
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mechviz.errors import InputError, InputTypeError, shown
-from mechviz.patching.runs import Run
+from mechviz.patching.runs import Run, keeping, through
 from mechviz.rankers.checks import Inputs
 from mechviz.rankers.ranker import Ranker
 
@@ -103,9 +102,8 @@ def z_reading(ranker: Ranker, run: Run, layer: int, read: Mapping[str, Tensor], 
         return lambda activation, hook: value.to(activation.dtype).expand_as(activation)
 
     hooks: list[Any] = [(part.hook(layer, site), put(value)) for site, value in read.items()]
-    args, kwargs = run.calls[layer]
     with tower.hooks([*hooks, (part.hook(layer, "z"), lambda z, hook: seen.append(z))]), ranker.running(run.stack):
-        part.layers[layer](run.resid_pre[layer] if hidden is None else hidden, *args, **kwargs)
+        through(part, run, layer, run.resid_pre[layer] if hidden is None else hidden)
     return seen[0][0] if hidden is None else seen[0]
 
 
@@ -173,18 +171,17 @@ def _from_pairs(
     part, tower, text = ranker.stack(base.stack), ranker.towers[base.stack], ranker.text_of(base.stack)
     tokens = [inputs[text] for inputs in pool]
     drawn = _draw(base.tokens.segments, [one.segments for one in tokens], [one.mask for one in tokens], seed)
-    of_name = {part.hook(layer, site): (site, layer) for site in sites if part.offers(site) for layer in range(part.n_layers)}
-    found = {site: [torch.zeros_like(value[0]) for value in base.values[site]] for site in sites if part.offers(site)}
+    places = part.places(sites)
+    found = {site: [torch.zeros_like(value[0]) for value in base.values[site]] for site, _ in places.values()}
     count = sum(int(one.mask.sum()) for one in tokens)
     for number, inputs in enumerate(pool):
         kept: dict[str, Tensor] = {}
-        keep = partial(_keep, kept)
-        with torch.no_grad(), tower.hooks([(name, keep) for name in of_name]):
+        with torch.no_grad(), tower.hooks([(name, keeping(kept)) for name in places]):
             ranker.encode([inputs], base.stack)
         seen = np.flatnonzero(tokens[number].mask)
         rows = np.flatnonzero(drawn[:, 0] == number)
-        for name, (site, layer) in of_name.items():
-            value, into = kept[name], found[site][layer]
+        for name, (site, layer) in places.items():
+            value, into = kept[name][0], found[site][layer]
             one = len(into) == 1  # a decoder at its first step
             if source == "mean":
                 into += value.sum(0) / len(pool) if one else value[seen].sum(0) / count
@@ -193,10 +190,6 @@ def _from_pairs(
             else:
                 into[rows] = value[drawn[rows, 1]]
     return found
-
-
-def _keep(kept: dict[str, Tensor], value: Tensor, hook: Any) -> None:
-    kept[hook.name] = value[0]
 
 
 def _draw(

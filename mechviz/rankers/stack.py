@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -59,6 +60,11 @@ class Stack:
         else:
             suffix = f"hook_{site}"
         return f"{self.blocks.name}.{layer}.{suffix}"
+
+    def places(self, sites: Iterable[str]) -> dict[str, tuple[str, int]]:
+        """Return the hooks of sites in every layer, as name -> (site, layer); sites that are not offered are passed over."""
+        offered = [site for site in sites if self.offers(site)]
+        return {self.hook(layer, site): (site, layer) for site in offered for layer in range(self.n_layers)}
 
     def offers(self, site: str) -> bool:
         """Return whether a site of an attention is one of this one; every other site is offered."""

@@ -30,22 +30,23 @@ def token_classes(base: Tokens, source: Tokens, alignment: Alignment, query: str
     query : str
     """
     changed = set(alignment.changed().tolist())
+    words = [_words(tokens) for tokens in (base, source)]
     wanted = _terms([query])
-    injected = _terms(word for tokens in (base, source) for row, word in enumerate(_words(tokens)) if row in changed) & wanted
-    return tuple(
-        segment
-        if segment in ("cls", "sep", "pad", "prompt")
-        else "injected"
-        if row in changed
-        else "query"
-        if segment == "query"
-        else "injected_term"
-        if terms & injected
-        else "query_term"
-        if terms & wanted
-        else "other"
-        for row, (segment, terms) in enumerate(zip(base.segments, ({*_terms([word])} for word in _words(base)), strict=True))
-    )
+    injected = _terms(word for one in words for row, word in enumerate(one) if row in changed) & wanted
+
+    def name(row: int, segment: str, word: str) -> str:
+        if segment not in ("query", "doc"):
+            return segment
+        if row in changed:
+            return "injected"
+        if segment == "query":
+            return "query"
+        terms = _terms([word])
+        if terms & injected:
+            return "injected_term"
+        return "query_term" if terms & wanted else "other"
+
+    return tuple(name(row, *one) for row, one in enumerate(zip(base.segments, words[0], strict=True)))
 
 
 def _words(tokens: Tokens) -> list[str]:

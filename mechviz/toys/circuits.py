@@ -25,8 +25,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mechviz.errors import InputError, shown
-from mechviz.toys.compiled import HEADS, NAMES
+from mechviz.toys.compiled import HEADS, check_name
 
 
 class Edge(NamedTuple):
@@ -98,6 +97,5 @@ def circuit_of(name: str) -> tuple[Edge, ...]:
     InputError
         No such ranker.
     """
-    if name not in NAMES:
-        raise InputError(f"{shown(name)} is no compiled ranker; there are {', '.join(map(repr, NAMES))}")
+    check_name(name)
     return _CIRCUITS[name]

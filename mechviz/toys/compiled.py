@@ -93,8 +93,7 @@ def compiled(name: str, texts: Iterable[str] | None = None, k: float = 0.5) -> C
     InputError, InputTypeError
         No such ranker, too many words, or a k out of its range.
     """
-    if name not in NAMES:
-        raise InputError(f"{shown(name)} is no compiled ranker; there are {', '.join(map(repr, NAMES))}")
+    check_name(name)
     if isinstance(k, bool) or not isinstance(k, (int, float)) or not K[0] <= k <= K[1]:
         raise InputError(f"k={shown(k)}; give a number from {K[0]:g} to {K[1]:g}")
     vocabulary = count((*PASSAGES, QUERY, DOC, *COMPETITORS) if texts is None else texts)
@@ -102,6 +101,18 @@ def compiled(name: str, texts: Iterable[str] | None = None, k: float = 0.5) -> C
         ranker = _bag(vocabulary) if name == "bag" else _cat(name, vocabulary, float(k))
     ranker.name = f"toy/compiled-{name.replace('_', '-')}"
     return ranker
+
+
+def check_name(name: object) -> None:
+    """Refuse a ranker that there is not.
+
+    Raises
+    ------
+    InputError
+        Lists those that there are.
+    """
+    if name not in NAMES:
+        raise InputError(f"{shown(name)} is no compiled ranker; there are {', '.join(map(repr, NAMES))}")
 
 
 @dataclass(frozen=True)

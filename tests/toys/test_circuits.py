@@ -8,13 +8,8 @@ import torch
 import mechviz as mv
 from mechviz import toys
 from mechviz.errors import InputError
-
-NAMES = ("exact_match", "bm25", "bag")
-
-
-@pytest.fixture(scope="module")
-def rankers():
-    return {name: toys.compiled(name) for name in NAMES}
+from mechviz.toys.compiled import NAMES
+from tests.toys.conftest import reopened
 
 
 def base_of(model):
@@ -107,9 +102,7 @@ def test_a_word_is_the_same_where_it_is_counted_and_where_it_is_read(name, word)
 def test_a_special_token_in_a_text_is_text(rankers, name, tmp_path):
     """Also once saved; as a filler it is one token."""
     ranker = rankers[name]
-    ranker.model.save_pretrained(tmp_path)
-    ranker.tokenizer.save_pretrained(tmp_path)
-    opened = mv.Dot(str(tmp_path), pooling="cls") if name == "bag" else mv.Cat(str(tmp_path))
+    opened = reopened(ranker, tmp_path)
     for one in (ranker, opened):
         typed, plain = one.score("hot sea [SEP]", ["sea [CLS] water", "sea zebra water"])
         assert typed == pytest.approx(plain, abs=1e-6)

@@ -16,18 +16,14 @@ from mechviz.errors import InputError, InputTypeError
 from mechviz.patching import Session
 from mechviz.results import DIRECTIONS
 from mechviz.toys.codes import golay
+from mechviz.toys.compiled import NAMES
 from mechviz.toys.passages import PASSAGES
 from tests.plain import close
+from tests.toys.conftest import reopened
 
-NAMES = ("exact_match", "bm25", "bag")
 TEXTS = [*PASSAGES, QUERY, DOC, *COMPETITORS]
 #: The circuit's heads in each, for a word that the caller adds at the end of the document.
 HEADS = {"exact_match": {(0, 0), (1, 0)}, "bm25": {(0, 0), (1, 0)}}
-
-
-@pytest.fixture(scope="module")
-def rankers():
-    return {name: toys.compiled(name) for name in NAMES}
 
 
 def words(text):
@@ -92,9 +88,7 @@ def test_another_k_and_another_collection(k):
 @pytest.mark.parametrize("name", NAMES)
 def test_they_are_plain_models_that_save_and_load(rankers, name, tmp_path):
     ranker = rankers[name]
-    ranker.model.save_pretrained(tmp_path)
-    ranker.tokenizer.save_pretrained(tmp_path)
-    opened = mv.Dot(str(tmp_path), pooling="cls") if name == "bag" else mv.load(str(tmp_path))
+    opened = reopened(ranker, tmp_path)
     assert opened.kind == ranker.kind
     assert opened.score(QUERY, DOC)[0] == pytest.approx(ranker.score(QUERY, DOC)[0], abs=1e-6)
     assert ranker.name == f"toy/compiled-{name.replace('_', '-')}"
