@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 OUT ?= demo.html
 
-.PHONY: demo test lint js bench lab browser lock clean
+.PHONY: demo test lint js bench bench-js lab browser lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/mechviz demo --out $(OUT)
@@ -33,6 +33,9 @@ js: js/node_modules/.installed
 
 bench: $(VENV)/.dev $(VENV)/.demo
 	$(BIN)/python -m benchmarks
+
+bench-js: $(VENV)/.dev $(VENV)/.demo
+	$(BIN)/python -m benchmarks.views
 
 lab: $(VENV)/.dev $(VENV)/.demo
 	$(BIN)/jupyter lab notebooks

@@ -21,16 +21,21 @@ _WHERE = {
     "MonoT5": "mechviz.rankers",
     "Splade": "mechviz.rankers",
     "load": "mechviz.rankers",
+    "attention": "mechviz.patching",
     "circuit": "mechviz.patching",
     "make_pair": "mechviz.patching",
     "patch": "mechviz.patching",
     "path_patch": "mechviz.patching",
     "perturbation": "mechviz.text.perturb",
+    "AttentionResult": "mechviz.results",
     "Circuit": "mechviz.results",
     "Pair": "mechviz.results",
     "PatchResult": "mechviz.results",
     "Ranking": "mechviz.results",
+    "RankingResult": "mechviz.results",
+    "show_attention": "mechviz.show",
     "show_patching": "mechviz.show",
+    "show_ranking": "mechviz.show",
     "InputError": "mechviz.errors",
     "InputTypeError": "mechviz.errors",
     "MechvizError": "mechviz.errors",
@@ -54,6 +59,7 @@ if TYPE_CHECKING:
     from mechviz.errors import InputTypeError as InputTypeError
     from mechviz.errors import MechvizError as MechvizError
     from mechviz.errors import UnsupportedModelError as UnsupportedModelError
+    from mechviz.patching import attention as attention
     from mechviz.patching import circuit as circuit
     from mechviz.patching import make_pair as make_pair
     from mechviz.patching import metrics as metrics
@@ -66,11 +72,15 @@ if TYPE_CHECKING:
     from mechviz.rankers import MonoT5 as MonoT5
     from mechviz.rankers import Splade as Splade
     from mechviz.rankers import load as load
+    from mechviz.results import AttentionResult as AttentionResult
     from mechviz.results import Circuit as Circuit
     from mechviz.results import Pair as Pair
     from mechviz.results import PatchResult as PatchResult
     from mechviz.results import Ranking as Ranking
+    from mechviz.results import RankingResult as RankingResult
+    from mechviz.show import show_attention as show_attention
     from mechviz.show import show_patching as show_patching
+    from mechviz.show import show_ranking as show_ranking
     from mechviz.text import perturb as perturb
     from mechviz.text.perturb import perturbation as perturbation
 

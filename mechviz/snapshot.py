@@ -7,6 +7,7 @@ with ``<`` escaped, read by the bundle and set as text, so that no text can beco
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import html
 import json
@@ -72,10 +73,7 @@ def to_html(state: Mapping[str, Any], title: str, version: str) -> str:
     version : str
         Of mechviz.
     """
-    binary = {
-        part: {name: base64.b64encode(data).decode() for name, data in state[part].items()} for part in ("buffers", "cells")
-    }
-    payload = {"bundle": bundle(), "css": stylesheet(), "state": {**state, **binary}}
+    payload = {"bundle": bundle(), "css": stylesheet(), "state": {**state, "buffers": {}, "cells": {}, "packed": _packed(state)}}
     digest = hashlib.sha256(_BOOTSTRAP.encode()).digest()
     return _PAGE.format(
         policy=f"default-src 'none'; script-src 'sha256-{base64.b64encode(digest).decode()}' blob:; style-src 'unsafe-inline'",
@@ -85,6 +83,44 @@ def to_html(state: Mapping[str, Any], title: str, version: str) -> str:
         data=_json(payload),
         bootstrap=_BOOTSTRAP,
     )
+
+
+def _packed(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all buffers as one compressed text, and where each of them lies in it."""
+    named = [(part, name, data) for part in ("buffers", "cells") for name, data in state[part].items()]
+    zipped = gzip.compress(b"".join(data for _, _, data in named), compresslevel=9, mtime=0)
+    return {"data": base64.b64encode(zipped).decode(), "index": [[part, name, len(data)] for part, name, data in named]}
+
+
+class Framed:
+    """A page inside a frame, for places that show HTML but hold no widgets.
+
+    Parameters
+    ----------
+    page : str
+    picture : str
+        SVG that stands where the frame is taken out.
+    height : int
+        In pixels.
+    """
+
+    def __init__(self, page: str, picture: str, height: int) -> None:
+        self._page, self._picture, self._height = page, picture, height
+
+    def _repr_html_(self) -> str:
+        # The frame may run scripts and nothing else: the page in it has no way to the notebook around it. It lies over the
+        # picture; a notebook that is not trusted loses frame and style, and the picture is seen.
+        source = html.escape(self._page, quote=True)
+        picture = base64.b64encode(self._picture.encode()).decode()
+        frame = f"grid-area:1/1;width:100%;height:{self._height}px;border:0;background:Canvas"
+        return (
+            f'<div style="display:grid"><img alt="a still picture of the view" style="grid-area:1/1" '
+            f'src="data:image/svg+xml;base64,{picture}">'
+            f'<iframe sandbox="allow-scripts" style="{frame}" title="mechviz" srcdoc="{source}"></iframe></div>'
+        )
+
+    def __repr__(self) -> str:
+        return "a mechviz page of " + f"{len(self._page) / 1e6:.1f} MB"
 
 
 def bundle() -> str:

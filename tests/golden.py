@@ -20,6 +20,7 @@ from mechviz import wire
 from mechviz.results import Pair, PatchResult
 from mechviz.text import Tokens, align
 from mechviz.text.tokens import spread
+from mechviz.views.reader import Layers
 
 PATH = Path(__file__).parent / "fixtures" / "wire" / "patching.json"
 CROSS_PATH = PATH.with_name("cross.json")
@@ -27,24 +28,35 @@ CROSS_PATH = PATH.with_name("cross.json")
 
 def build() -> dict[str, Any]:
     """Return the state of a small view, buffers in base64."""
-    return _state(golden_result(), patterns)
+    return _state(golden_result(), {"doc": patterns})
 
 
 def build_cross() -> dict[str, Any]:
     """Return the state of a view of cross-attention: one query, which is no position of the text."""
-    return _state(cross_result(), cross_patterns)
+    return _state(cross_result(), {"cross": cross_patterns})
 
 
-def _state(result: PatchResult, patterns: wire.Patterns) -> dict[str, Any]:
-    heads = wire.pack_heads(patterns, [(1, 2), (0, 0)], budget=100_000)
+def _state(result: PatchResult, layers: dict[str, Any]) -> dict[str, Any]:
+    (stack,) = layers
+    heads = wire.pack_heads(Layers(layers).pattern, [(stack, 1, 2), (stack, 0, 0)], budget=100_000)
     exact = np.isfinite(result.patched.values) & (np.arange(result.patched.size).reshape(result.patched.shape) >= 4)
     arrays = {name: array for head in heads for name, array in head.arrays.items()}
+    spec = {**wire.pack_patching([result]), "ranking": wire.pack_rivals(result), "panels": ["heads", "texts", "lines"]}
     return {
-        "spec": wire.pack_spec(result, heads),
+        "spec": wire.with_held(spec, heads),
         "buffers": _base64(arrays),
         "cells": _base64(wire.pack_cells(result, exact)),
-        "progress": {"state": "running", "done": 4, "total": 8, "seconds": 0.25, "message": "", "agreement": None, "live": False},
-        "selection": {"layer": 1, "head": 2, "pos": None},
+        "progress": {
+            "state": "running",
+            "done": 4,
+            "total": 8,
+            "seconds": 0.25,
+            "message": "",
+            "agreement": None,
+            "live": False,
+            "offers": [],
+        },
+        "selection": {"stack": stack, "layer": 1, "head": 2, "pos": None, "key_pos": None, "heads": []},
         "theme": "auto",
     }
 

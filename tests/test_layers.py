@@ -22,13 +22,14 @@ BELOW = {
     "patching": {"errors", "text", "results", "rankers"},
     "wire": {"errors", "text", "results"},
     "snapshot": {"errors", "text", "results", "wire"},
-    "views": {"errors", "files", "text", "results", "wire", "snapshot"},
+    "figures": {"errors", "files", "text", "results", "wire"},
+    "views": {"errors", "files", "text", "results", "wire", "snapshot", "figures"},
     "show": {"errors", "text", "results", "wire", "snapshot", "views", "rankers", "patching"},
     "demo": set(),
     "cli": {"errors", "demo", "show"},
 }
 HEAVY = {"torch", "transformers", "transformer_lens"}
-WITHOUT_TORCH = {"errors", "text", "results", "wire", "snapshot", "views"}
+WITHOUT_TORCH = {"errors", "text", "results", "wire", "snapshot", "figures", "views"}
 
 
 def modules():

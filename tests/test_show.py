@@ -42,7 +42,7 @@ def test_without_a_kernel_everything_happens_in_the_call(ranker):
 def test_the_view_comes_back_before_the_exact_values(dot, slow_cells):
     view = mv.show_patching(dot, QUERY, DOC, CHANGE, wait=False)
     assert view.progress["state"] == "running"
-    assert set(np.frombuffer(view.cells["state"], np.uint8)) <= {1, 2}
+    assert set(np.frombuffer(view.cells["doc.heads.state"], np.uint8)) <= {1, 2}
     assert np.isfinite(view.result.patched.values).all()
     assert view.progress["state"] == "done"
 
@@ -95,7 +95,7 @@ def test_the_lines_are_the_rankers_attention(cat):
     view = mv.show_patching(cat, QUERY, DOC, CHANGE)
     layer, head = view.selection["layer"], view.selection["head"]
     _, cache = cat.run_with_cache(QUERY, DOC + " volcano", "pattern")
-    name = f"attention.{layer}.{head}.source"
+    name = f"attention.encoder.{layer}.{head}.source"
     rows, columns = (np.frombuffer(view.buffers[f"{name}.{axis}"], "<u2") for axis in ("query_pos", "key_pos"))
     weights = np.frombuffer(view.buffers[f"{name}.weight"], "<f2")
     np.testing.assert_allclose(weights, cache["pattern", layer][0, head].numpy()[rows, columns], atol=1e-3)
@@ -138,21 +138,22 @@ def test_any_texts_under_a_perturbation(dot, query, doc, direction, side):
     except mv.MechvizError:
         return
     assert np.isfinite(view.result.patched.values).all()
-    assert len(view.spec["tokens"]["base"]["labels"]) == len(view.spec["alignment"])
+    text = view.spec["texts"][view.spec["text"]]
+    assert len(text["base"]["labels"]) == len(text["source"]["labels"]) == len(text["alignment"])
 
 
 def test_a_selection_is_drawn_and_comes_to_its_end(dot):
     view = mv.show_patching(dot, QUERY, DOC, CHANGE, layers=[1], wait=True)
     assert view.progress["state"] == "done"
-    assert (view.progress["done"], view.progress["total"]) == (4, 4)
+    assert (view.progress["done"], view.progress["total"]) == (5, 5)  # four heads and the MLP of one layer
     assert np.isnan(view.result.patched.values[[0, 2]]).all()
 
 
 def test_a_hybrid_result_is_drawn_with_what_is_exact(dot):
     result = mv.patch(dot, QUERY, DOC, CHANGE, method="hybrid", top_k=3)
     view = mv.views.PatchingView(result)
-    states = np.frombuffer(view.cells["state"], dtype=np.uint8).reshape(result.patched.shape)
+    states = np.frombuffer(view.cells["doc.heads.state"], dtype=np.uint8).reshape(result.patched.shape)
     np.testing.assert_array_equal(states == wire.EXACT, result.exact)
     assert (view.progress["done"], view.progress["total"]) == (3, 12)
-    with pytest.raises(InputError, match=r"dims site, layer, pos; the view draws \(layer, head\)"):
-        mv.views.PatchingView(mv.patch(dot, QUERY, DOC, CHANGE, grid="blocks", positions=[2]))
+    with pytest.raises(InputError, match="dims layer, neuron; the view draws grids of heads, MLPs and positions"):
+        mv.views.PatchingView(mv.patch(dot, QUERY, DOC, CHANGE, grid="neurons", method="attribution"))

@@ -1,7 +1,7 @@
 /** Joins an AFM model (live or static) to the store: traits in, selection and messages out. */
 import type { AnyModel } from "@anywidget/types";
 import { describeError } from "./errors";
-import { Heads } from "./heads";
+import { Loads } from "./loads";
 import { type State, Store, type ViewStore } from "./store";
 import {
   type Buffers,
@@ -12,6 +12,7 @@ import {
   type Reply,
   type Selection,
   type Spec,
+  type StackSpec,
 } from "./wire";
 
 export type Model = Pick<AnyModel, "get" | "set" | "on" | "off" | "save_changes" | "send">;
@@ -20,7 +21,10 @@ export interface Connection {
   store: ViewStore;
   /** Select a head or pin a position; Python hears of it a moment later. */
   select: (change: Partial<Selection>) => void;
-  openHead: (layer: number, head: number) => void;
+  /** Ask the kernel for what has this key, unless it is here. */
+  ask: (key: string, message: object, anew?: boolean) => void;
+  /** Have a grid computed that is an estimate so far. */
+  compute: (key: string) => void;
   cancel: () => void;
   dispose: () => void;
 }
@@ -35,38 +39,45 @@ const IDLE: Progress = {
   message: "",
   agreement: null,
   live: false,
+  offers: [],
 };
 
-function readSelection(model: Model, [n_layers = 1, n_heads = 1]: number[]): Selection {
-  const { layer, head, pos } = {
-    layer: 0,
-    head: 0,
-    pos: null,
-    ...(model.get("selection") as Partial<Selection>),
-  };
+function readSelection(model: Model, stacks: StackSpec[]): Selection {
+  const first = { stack: stacks[0]?.name ?? "", layer: 0, head: 0, pos: null, key_pos: null, heads: [] };
+  const read: Selection = { ...first, ...(model.get("selection") as Partial<Selection>) };
   // Python may be ahead of the spec that is shown; a selection outside the grid would point at nothing.
-  const clamp = (value: number, size: number) => Math.max(0, Math.min(size - 1, value));
-  return { layer: clamp(layer, n_layers), head: clamp(head, n_heads), pos: pos ?? null };
+  const stack = stacks.find(({ name }) => name === read.stack) ?? stacks[0];
+  const clamp = (value: number, size = 1) => Math.max(0, Math.min(size - 1, value));
+  return {
+    ...read,
+    stack: stack?.name ?? "",
+    layer: clamp(read.layer, stack?.n_layers),
+    head: clamp(read.head, stack?.n_heads),
+    heads: read.heads.filter(([name]) => stacks.some((other) => other.name === name)),
+  };
 }
+
+const same = (a: Selection, b: Selection) => JSON.stringify(a) === JSON.stringify(b);
 
 export function connect(model: Model): Connection {
   const spec = checkSpec(model.get("spec") as Spec);
   // By the model's spec, not the store's: when both change at once, the cells may come first.
   const readCells = () =>
-    decodeCells((model.get("cells") ?? {}) as Buffers, (model.get("spec") as Spec).grid.shape);
+    decodeCells((model.get("cells") ?? {}) as Buffers, (model.get("spec") as Spec).grids);
   const readProgress = () => ({ ...IDLE, ...(model.get("progress") as Progress) });
-  const makeHeads = (of: Spec) =>
-    new Heads(of, (model.get("buffers") ?? {}) as Buffers, {
+  const makeLoads = (of: Spec) =>
+    new Loads(of, (model.get("buffers") ?? {}) as Buffers, {
       send: (message) => model.send(message),
-      changed: (states) => store.set("heads", states),
+      changed: (states) => store.set("loads", states),
     });
-  let heads = makeHeads(spec);
+  let loads = makeLoads(spec);
   const store: ViewStore = new Store<State>({
     spec,
     cells: readCells(),
     progress: readProgress(),
-    selection: readSelection(model, spec.grid.shape),
-    heads: heads.states,
+    selection: readSelection(model, spec.stacks),
+    loads: loads.states,
+    tab: null,
     unit: metricDefined(spec) ? ("effect" as const) : ("score" as const),
     hovered_cell: null,
     hovered_pos: null,
@@ -89,9 +100,9 @@ export function connect(model: Model): Connection {
     [
       "change:selection",
       () => {
-        const next = readSelection(model, store.get("spec").grid.shape);
+        const next = readSelection(model, store.get("spec").stacks);
         const now = store.get("selection");
-        if (next.layer === now.layer && next.head === now.head && next.pos === now.pos) return;
+        if (same(next, now)) return;
         clearTimeout(pending); // Python's word is newer than the one that waits here
         if (next.pos !== now.pos) store.set("pinned_side", "both");
         store.set("selection", next);
@@ -101,15 +112,15 @@ export function connect(model: Model): Connection {
       "change:spec",
       () => {
         const next = checkSpec(model.get("spec") as Spec);
-        heads.dispose();
-        heads = makeHeads(next);
+        loads.dispose();
+        loads = makeLoads(next);
         store.set("spec", next);
         store.set("cells", readCells());
-        store.set("heads", heads.states);
+        store.set("loads", loads.states);
         if (!metricDefined(next)) store.set("unit", "score");
       },
     ],
-    ["msg:custom", (content: Reply, buffers: DataView[]) => heads.receive(content, buffers)],
+    ["msg:custom", (content: Reply, buffers: DataView[]) => loads.receive(content, buffers)],
   ];
   // A fault stands until the same trait comes again and can be read.
   const faults = new Map<string, string>();
@@ -134,14 +145,15 @@ export function connect(model: Model): Connection {
       clearTimeout(pending);
       pending = setTimeout(flush, SELECTION_DELAY_MS);
     },
-    openHead: (layer, head) => heads.open(layer, head),
+    ask: (key, message, anew) => loads.ask(key, message, anew),
+    compute: (key) => model.send({ type: "compute", key }),
     cancel: () => model.send({ type: "cancel" }),
     dispose() {
       if (pending !== undefined) {
         clearTimeout(pending);
         flush();
       }
-      heads.dispose();
+      loads.dispose();
       for (const [event, handler] of guarded) model.off(event, handler);
     },
   };

@@ -1,9 +1,28 @@
 /** A model without a kernel: the same traits, read from a file. Nothing that is sent goes anywhere. */
 import type { Model } from "./model";
-import { decodeBase64, type Snapshot } from "./wire";
+import { bytesOf, decodeBase64, type Snapshot } from "./wire";
 
-const decodeAll = (encoded: Record<string, string>) =>
-  Object.fromEntries(Object.entries(encoded).map(([name, text]) => [name, decodeBase64(text)]));
+const decodeAll = (encoded: Record<string, string | DataView>) =>
+  Object.fromEntries(
+    Object.entries(encoded).map(([name, data]) => [
+      name,
+      typeof data === "string" ? decodeBase64(data) : data,
+    ]),
+  );
+
+/** Spread the one compressed text that a page holds into its buffers. */
+export async function unpacked(data: Snapshot): Promise<Snapshot> {
+  if (!data.packed) return data;
+  const stream = new Blob([bytesOf(data.packed.data)]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const whole = await new Response(stream).arrayBuffer();
+  const parts: { buffers: Snapshot["buffers"]; cells: Snapshot["cells"] } = { buffers: {}, cells: {} };
+  let start = 0;
+  for (const [part, name, length] of data.packed.index) {
+    parts[part][name] = new DataView(whole, start, length);
+    start += length;
+  }
+  return { ...data, ...parts };
+}
 
 export function snapshotModel(data: Snapshot): Model {
   const traits: Record<string, unknown> = {

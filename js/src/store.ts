@@ -2,21 +2,25 @@
  * The state that the panels share. A panel subscribes to the fields it draws, so a hover never redraws the grid.
  * Hover, unit, width and theme stay in the browser; only `selection` goes back to Python.
  */
-import type { HeadState } from "./heads";
-import type { Cells, Progress, Selection, Spec } from "./wire";
+import type { Loaded } from "./loads";
+import type { Cells, PanelName, Progress, Selection, Spec } from "./wire";
 
-export type Unit = "effect" | "score";
-export type Cell = { layer: number; head: number };
+export type Unit = "effect" | "score" | "rank";
+/** A head, or with `MLP` as its head the MLP of a layer. */
+export type Cell = { stack: string; layer: number; head: number };
+export const MLP = -1;
 /** Which lines of a position are meant: those that leave it, those that reach it, or both. */
 export type Side = "from" | "to" | "both";
 export type HoveredPos = { pos: number; side: Side };
 
 export interface State {
   spec: Spec;
-  cells: Cells;
+  cells: Record<string, Cells>;
   progress: Progress;
   selection: Selection;
-  heads: ReadonlyMap<string, HeadState>;
+  loads: Loaded;
+  /** The panel that is open, of those that share one place. */
+  tab: PanelName | null;
   unit: Unit;
   hovered_cell: Cell | null;
   hovered_pos: HoveredPos | null;

@@ -4,11 +4,11 @@ import { render as draw } from "preact";
 import { describeError } from "./errors";
 import { isOurs } from "./marks/keys";
 import { type Connection, connect, type Model } from "./model";
-import { snapshotModel } from "./snapshot";
+import { snapshotModel, unpacked } from "./snapshot";
 import { isDark, watchTheme } from "./theme";
+import { App } from "./views/app";
 import { Boundary, errorPanel } from "./views/boundary";
 import { ViewContext } from "./views/hooks";
-import { PatchingView } from "./views/patching";
 import type { Snapshot } from "./wire";
 
 function mount(model: Model, el: HTMLElement): () => void {
@@ -54,7 +54,7 @@ function mount(model: Model, el: HTMLElement): () => void {
   draw(
     <ViewContext.Provider value={connection}>
       <Boundary>
-        <PatchingView />
+        <App />
       </Boundary>
     </ViewContext.Provider>,
     root,
@@ -71,6 +71,7 @@ function mount(model: Model, el: HTMLElement): () => void {
 }
 
 const render = ({ model, el }: RenderProps) => mount(model, el);
-const mount_snapshot = (el: HTMLElement, data: Snapshot) => mount(snapshotModel(data), el);
+const mount_snapshot = async (el: HTMLElement, data: Snapshot) =>
+  mount(snapshotModel(await unpacked(data)), el);
 
 export default { render, mount_snapshot };

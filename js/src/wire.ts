@@ -1,16 +1,29 @@
 /**
- * Wire format 1: what Python sends and how its bytes become numbers. mechviz/wire.py is the other side;
+ * Wire format 2: what Python sends and how its bytes become numbers. mechviz/wire is the other side;
  * names are the same on both, and tests/fixtures/wire/ is read by both.
  */
-export const FORMAT = 1;
+export const FORMAT = 2;
 
 export type Dtype = "f4" | "f2" | "u2" | "u1" | "i4";
 export type Numbers = Float32Array | Uint16Array | Uint8Array | Int32Array;
 export type Buffers = Record<string, DataView>;
-export type Condition = "base" | "source";
+export type Run = "base" | "source";
+export const RUNS: readonly Run[] = ["base", "source"];
+/** What lines are drawn of: a run, or how the source run differs from the base run. */
+export type Condition = Run | "difference";
 export type Direction = "perturbed->original" | "original->perturbed";
 export type Segment = "cls" | "query" | "sep" | "doc" | "pad" | "prompt";
 export type Change = "equal" | "replace" | "insert" | "delete";
+export type PanelName =
+  | "heads"
+  | "texts"
+  | "lines"
+  | "model"
+  | "neurons"
+  | "positions"
+  | "ranking"
+  | "score"
+  | "circuit";
 
 export interface BufferSpec {
   dtype: Dtype;
@@ -27,25 +40,121 @@ export interface TokenSpec {
   fillers: number[];
 }
 
+/** One token sequence in both runs, which are of one length; a view of one text has no source. */
+export interface TextSpec {
+  base: TokenSpec;
+  source: TokenSpec | null;
+  alignment: Change[];
+  classes: string[] | null;
+}
+
+export interface StackSpec {
+  name: string;
+  title: string;
+  text: string;
+  n_layers: number;
+  n_heads: number;
+  /** Whose attention it is. */
+  label: string;
+  /** Names of what attends, of what is attended to, where that is no position of the text: then query_pos, key_pos index these. */
+  query_labels: string[] | null;
+  key_labels: string[] | null;
+}
+
+export interface GridSpec {
+  key: string;
+  name: string;
+  stack: string;
+  dims: string[];
+  shape: number[];
+  sites: string[] | null;
+  metric: string;
+  /** How many pairs each cell is a mean of. */
+  n?: number | null;
+}
+
 export interface EdgeCount {
   edges: number;
   of: number;
   mass: number;
 }
 
-export interface HeadEntry {
-  layer: number;
-  head: number;
-  base: EdgeCount;
-  source: EdgeCount;
+export type HeadEntry = { stack: string; layer: number; head: number } & Partial<
+  Record<Condition, EdgeCount>
+>;
+export type ThumbEntry = { stack: string; rows: number; columns: number };
+export type MatrixEntry = ThumbEntry & { layer: number; head: number };
+export type ScoreEntry = { stack: string; layer: number; head: number; pos: number; scale: number };
+export type PartsEntry = {
+  kind: "dimensions" | "terms" | "max_sim" | "labels";
+  rows: [string, ...number[]][] | null;
+  of?: number;
+  rest?: number[];
+  totals?: number[] | null;
+  query_tokens?: string[];
+  doc_tokens?: string[][];
+};
+export type TogetherEntry = { heads: Head[]; effect: number | null; patched: number };
+export type CurveEntry = { stack: string; cells: string[] };
+export type Entry =
+  | HeadEntry
+  | ThumbEntry
+  | MatrixEntry
+  | ScoreEntry
+  | PartsEntry
+  | TogetherEntry
+  | CurveEntry;
+
+export interface RankedDocument {
+  name: string;
+  text: string;
+  original: number;
+  perturbed: number;
+  moved: boolean;
+  grade: number | null;
 }
 
-export interface Spec {
-  format: number;
+export interface RankingSpec {
+  documents: RankedDocument[];
+  /** Rank-biased overlap of the two orders. */
+  overlap: number | null;
+  /** Before and after. */
+  ndcg: [number | null, number | null] | null;
+  /** Is there anything to compare: was something perturbed? */
+  compared: boolean;
+}
+
+export interface Vertex {
+  id: string;
+  kind: "embed" | "head" | "mlp" | "score";
+  layer: number;
+  index: number;
+  label: string;
+  drop: number | null;
+}
+
+export interface CircuitEdge {
+  from_id: string;
+  to_id: string;
+  weight: number;
   kind: string;
-  ranker: { name: string; kind: string; n_layers: number; n_heads: number };
-  query: string;
-  doc: string;
+  q: number | null;
+  k: number | null;
+  v: number | null;
+}
+
+export interface CircuitSpec {
+  stack: string;
+  threshold: number;
+  faithfulness: number | null;
+  completeness: number | null;
+  minimality: number | null;
+  vertices: Vertex[];
+  edges: CircuitEdge[];
+}
+
+/** What only a view of a perturbed pair has. */
+export interface Patching {
   perturbation: string;
   side: "doc" | "query";
   direction: Direction;
@@ -53,24 +162,50 @@ export interface Spec {
   truncated: string | null;
   scores: { original: number; perturbed: number; base: number; source: number };
   gate: { open: boolean; message: string };
-  banners: { level: "info" | "warn"; text: string }[];
-  ranks: null | { original: number; perturbed: number; of: number; competitors: number[] };
-  grid: { name: string; dims: string[]; shape: number[]; stack: string; metric: string };
-  tokens: Record<Condition, TokenSpec>;
-  alignment: Change[];
-  attention: {
-    label: string;
-    heads: HeadEntry[];
-    /** Names of what attends, of what is attended to, where that is no position of the text: then query_pos, key_pos index these. */
-    query_labels?: string[] | null;
-    key_labels?: string[] | null;
+  /** `rivals` are the competitors' scores beside the base run's query. */
+  ranks: null | {
+    original: number;
+    perturbed: number;
+    of: number;
+    competitors: number[];
+    rivals: number[];
   };
+}
+
+export interface Spec extends Partial<Patching> {
+  format: number;
+  kind: "patching" | "attention" | "ranking" | "circuit";
+  panels: PanelName[];
+  ranker: { name: string; kind: string };
+  query: string;
+  doc: string;
+  score?: number | null;
+  banners: { level: "info" | "warn"; text: string }[];
+  grids: GridSpec[];
+  stacks: StackSpec[];
+  texts: Record<string, TextSpec>;
+  /** The text that changed, or that of the document. */
+  text: string;
+  ranking?: RankingSpec | null;
+  circuit?: CircuitSpec | null;
+  /** What came with the view, by key. */
+  held: Record<string, Entry>;
   buffers: Record<string, BufferSpec>;
   provenance: Record<string, unknown>;
 }
 
-/** Are the grid's values defined? Only effects divide by the change, which a closed gate says is not there. */
-export const metricDefined = ({ grid, gate }: Spec) => gate.open || grid.metric !== "effect";
+export type PatchingSpec = Spec & Patching;
+
+/** A spec as that of a perturbed pair. */
+export function patchingOf(spec: Spec): PatchingSpec {
+  if (!spec.scores)
+    throw new Error("this panel shows what a perturbation did, and this view holds one text only");
+  return spec as PatchingSpec;
+}
+
+/** Are the grids' values defined? Only effects divide by the change, which a closed gate says is not there. */
+export const metricDefined = ({ grids, gate }: Spec) =>
+  gate?.open !== false || !grids.some(({ metric }) => metric === "effect");
 
 export interface Progress {
   state: "loaded" | "running" | "done" | "cancelled" | "failed";
@@ -80,49 +215,96 @@ export interface Progress {
   message: string;
   agreement: number | null;
   live: boolean;
+  /** Keys of grids that are estimates and can be computed. */
+  offers: string[];
 }
+
+/** Stack, layer and head. */
+export type Head = [string, number, number];
 
 export interface Selection {
+  stack: string;
   layer: number;
   head: number;
+  /** The pinned position, and its partner in the neuron view. */
   pos: number | null;
+  key_pos: number | null;
+  /** Heads that are compared or patched together. */
+  heads: Head[];
 }
 
-/** State of one cell of the grid. */
+/** State of one cell of a grid. */
 export const NOT_COMPUTED = 0;
 export const PREVIEW = 1;
 export const EXACT = 2;
 
-/** The grid's numbers, [layer, head] in row-major order. */
+/** A grid's numbers, row-major in its dims. */
 export interface Cells {
   effects: Float32Array;
   patched: Float32Array;
   state: Uint8Array;
+  /** Bounds of each effect, where they are known. */
+  low?: Float32Array;
+  high?: Float32Array;
 }
 
-/** Attention of one head in one run: edges by falling weight, and the mean attention each position receives. */
-export interface RunAttention extends EdgeCount {
+export interface Edges extends EdgeCount {
   query_pos: Uint16Array;
   key_pos: Uint16Array;
   weight: Float32Array;
-  received: Float32Array;
 }
 
-export type HeadAttention = { layer: number; head: number } & Record<Condition, RunAttention>;
+/** Attention of one head in one run: edges by falling weight, the mean attention each position receives, and what each gives. */
+export interface RunAttention extends Edges {
+  received: Float32Array;
+  row_sum: Float32Array;
+}
 
-export type AttentionReply = {
-  type: "attention";
+export interface HeadAttention {
+  stack: string;
+  layer: number;
+  head: number;
+  base: RunAttention;
+  source: RunAttention | null;
+  difference: Edges | null;
+}
+
+/** Thumbnails of a stack, [layer, head, row, column]; a byte is 255 times the square root of a weight. */
+export type Thumbs = ThumbEntry & { base: Uint8Array; source: Uint8Array | null };
+
+/** The whole attention of one head, [row, column]; a byte is 255 times the square root of a weight. */
+export type Matrix = MatrixEntry & { base: Uint8Array; source: Uint8Array | null };
+
+/** What the scores of one position are made of. */
+export interface RunScores {
+  q: Float32Array;
+  /** [key_pos, d_head] */
+  k: Float32Array;
+  scores: Float32Array;
+  pattern: Float32Array;
+}
+export type Scores = ScoreEntry & { base: RunScores; source: RunScores | null };
+
+export type Parts = PartsEntry & { matrices: Float32Array[] };
+export type Curve = CurveEntry & Record<"top" | "rest" | "top_patched" | "rest_patched", Float32Array>;
+
+export type Answered = {
+  type: "answer";
   id: number;
-  entry: HeadEntry;
+  key: string;
+  entry: Entry;
   buffers: Record<string, BufferSpec>;
   order: string[];
 };
-export type Reply = AttentionReply | { type: "error"; id: number; message: string };
+export type Reply = Answered | { type: "error"; id: number; message: string };
 
 export type Snapshot = {
   spec: Spec;
-  buffers: Record<string, string>;
-  cells: Record<string, string>;
+  /** In base64, or as they come out of `packed`. */
+  buffers: Record<string, string | DataView>;
+  cells: Record<string, string | DataView>;
+  /** All buffers as one gzip stream in base64, and the length of each in it. */
+  packed?: { data: string; index: ["buffers" | "cells", string, number][] };
   progress: Progress;
   selection: Selection;
   theme: string;
@@ -170,49 +352,122 @@ function decodeNamed(name: string, specs: Record<string, BufferSpec>, buffers: B
   return numbers;
 }
 
-export function decodeHead(
-  entry: HeadEntry,
-  specs: Record<string, BufferSpec>,
-  buffers: Buffers,
-): HeadAttention {
-  const run = (condition: Condition): RunAttention => {
-    const read = (field: string) =>
-      decodeNamed(`attention.${entry.layer}.${entry.head}.${condition}.${field}`, specs, buffers);
-    return {
-      ...entry[condition],
-      query_pos: read("query_pos") as Uint16Array,
-      key_pos: read("key_pos") as Uint16Array,
-      weight: read("weight") as Float32Array,
-      received: read("received") as Float32Array,
-    };
+type Read = (name: string) => Numbers;
+
+function decodeHead(key: string, entry: HeadEntry, read: Read): HeadAttention {
+  const edges = (condition: Condition): Edges => ({
+    ...(entry[condition] as EdgeCount),
+    query_pos: read(`${key}.${condition}.query_pos`) as Uint16Array,
+    key_pos: read(`${key}.${condition}.key_pos`) as Uint16Array,
+    weight: read(`${key}.${condition}.weight`) as Float32Array,
+  });
+  const run = (name: Run): RunAttention => ({
+    ...edges(name),
+    received: read(`${key}.${name}.received`) as Float32Array,
+    row_sum: read(`${key}.${name}.row_sum`) as Float32Array,
+  });
+  const { stack, layer, head, source, difference } = entry;
+  return {
+    stack,
+    layer,
+    head,
+    base: run("base"),
+    source: source ? run("source") : null,
+    difference: difference ? edges("difference") : null,
   };
-  return { layer: entry.layer, head: entry.head, base: run("base"), source: run("source") };
 }
 
-/** The grid's cells; before Python sent any, every cell is "not computed". */
-export function decodeCells(buffers: Buffers, [n_layers = 0, n_heads = 0]: number[]): Cells {
-  const size = n_layers * n_heads;
-  const { effects, patched, state } = buffers;
+function decodeScores(key: string, entry: ScoreEntry, read: Read, has: (name: string) => boolean): Scores {
+  const run = (name: Run): RunScores => ({
+    q: read(`${key}.${name}.q`) as Float32Array,
+    k: read(`${key}.${name}.k`) as Float32Array,
+    scores: read(`${key}.${name}.scores`) as Float32Array,
+    pattern: read(`${key}.${name}.pattern`) as Float32Array,
+  });
+  return { ...entry, base: run("base"), source: has(`${key}.source.q`) ? run("source") : null };
+}
+
+/** What came under a key, its buffers as numbers. */
+export function decodeEntry(
+  key: string,
+  entry: Entry,
+  specs: Record<string, BufferSpec>,
+  buffers: Buffers,
+): unknown {
+  const read: Read = (name) => decodeNamed(name, specs, buffers);
+  const has = (name: string) => name in specs;
+  switch (key.split(".")[0]) {
+    case "attention":
+      return decodeHead(key, entry as HeadEntry, read);
+    case "thumbs":
+    case "matrix":
+      return {
+        ...entry,
+        base: read(`${key}.base`),
+        source: has(`${key}.source`) ? read(`${key}.source`) : null,
+      } as Thumbs | Matrix;
+    case "scores":
+      return decodeScores(key, entry as ScoreEntry, read, has);
+    case "parts":
+      return {
+        ...entry,
+        matrices: RUNS.map((run) => `parts.${run}`)
+          .filter(has)
+          .map(read),
+      } as Parts;
+    case "curve": {
+      const named = ["top", "rest", "top_patched", "rest_patched"].map((name) => [
+        name,
+        read(`${key}.${name}`),
+      ]);
+      return { ...entry, ...Object.fromEntries(named) } as Curve;
+    }
+    case "together":
+      return entry;
+    default:
+      throw new Error(`this view does not know "${key}"`);
+  }
+}
+
+/** The cells of every grid by its key; before Python sent any, every cell is "not computed". */
+export function decodeCells(buffers: Buffers, grids: GridSpec[]): Record<string, Cells> {
+  return Object.fromEntries(grids.map((grid) => [grid.key, decodeGrid(buffers, grid)]));
+}
+
+function decodeGrid(buffers: Buffers, { key, shape }: GridSpec): Cells {
+  const size = shape.reduce((product, n) => product * n, 1);
+  const view = (name: string) => buffers[`${key}.${name}`];
+  const [effects, patched, state] = [view("effects"), view("patched"), view("state")];
   if (!effects || !patched || !state) {
     const empty = () => new Float32Array(size).fill(Number.NaN);
     return { effects: empty(), patched: empty(), state: new Uint8Array(size) };
   }
-  const cells = {
-    effects: decode(effects, "f4"),
-    patched: decode(patched, "f4"),
-    state: decode(state, "u1"),
+  const [low, high] = [view("low"), view("high")];
+  const cells: Cells = {
+    effects: decode(effects, "f4") as Float32Array,
+    patched: decode(patched, "f4") as Float32Array,
+    state: decode(state, "u1") as Uint8Array,
+    ...(low && high && { low: decode(low, "f4") as Float32Array, high: decode(high, "f4") as Float32Array }),
   };
   for (const [name, numbers] of Object.entries(cells)) {
     if (numbers.length !== size) {
-      throw new Error(`cells.${name} holds ${numbers.length} numbers, the grid has ${n_layers} x ${n_heads}`);
+      throw new Error(
+        `cells ${key}.${name} hold ${numbers.length} numbers, the grid has ${shape.join(" x ")}`,
+      );
     }
   }
-  return cells as Cells;
+  return cells;
 }
 
-export function decodeBase64(text: string): DataView {
-  return new DataView(Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer);
+/** A loop, because `Uint8Array.from` takes twenty times as long. */
+export function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
+
+export const decodeBase64 = (text: string) => new DataView(bytesOf(text).buffer);
 
 export function checkSpec(spec: Spec | undefined): Spec {
   if (!spec || typeof spec !== "object" || !("format" in spec))

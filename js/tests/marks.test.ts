@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeCell, gridTitle, gridValues, scoreDigits } from "../src/marks/cells";
-import { diverging, ink } from "../src/marks/colour";
-import { isOurs, isPick, moveCell } from "../src/marks/keys";
+import { cellNumbers, describeCell, gridsOf, rankAmong, scoreDigits, shortName } from "../src/marks/cells";
+import { diverging, ink, sequential } from "../src/marks/colour";
+import { isOurs, isPick, movePlace } from "../src/marks/keys";
 import { count, digitsFor, linear, percent, percentile, plain, signed, weightText } from "../src/marks/scale";
 import type { Cells, Spec } from "../src/wire";
 
@@ -57,70 +57,134 @@ test("plain keys stay in the widget; Tab, chords and Shift+Enter go to the noteb
   assert.ok(isPick(chord(" ")) && isPick(chord("Enter")) && !isPick(chord("Enter", { shiftKey: true })));
 });
 
-test("arrows move over the grid with layer 0 at the bottom, and stop at its edges", () => {
-  const from = { layer: 1, head: 2 };
+test("arrows move over a matrix with row 0 at the bottom, and stop at its edges", () => {
+  const from = { row: 1, column: 2 };
   const shape: [number, number] = [3, 4];
-  assert.deepEqual(moveCell(chord("ArrowUp"), from, shape), { layer: 2, head: 2 });
-  assert.deepEqual(moveCell(chord("ArrowDown"), { layer: 0, head: 2 }, shape), { layer: 0, head: 2 });
-  assert.deepEqual(moveCell(chord("ArrowLeft"), from, shape), { layer: 1, head: 1 });
-  assert.deepEqual(moveCell(chord("ArrowRight"), { layer: 1, head: 3 }, shape), { layer: 1, head: 3 });
-  assert.deepEqual(moveCell(chord("Home"), from, shape), { layer: 1, head: 0 });
-  assert.deepEqual(moveCell(chord("End"), from, shape), { layer: 1, head: 3 });
-  assert.deepEqual(moveCell(chord("Home", { ctrlKey: true }), from, shape), { layer: 2, head: 0 });
-  assert.deepEqual(moveCell(chord("End", { ctrlKey: true }), from, shape), { layer: 0, head: 3 });
-  assert.equal(moveCell(chord("x"), from, shape), null);
+  assert.deepEqual(movePlace(chord("ArrowUp"), from, shape), { row: 2, column: 2 });
+  assert.deepEqual(movePlace(chord("ArrowDown"), { row: 0, column: 2 }, shape), { row: 0, column: 2 });
+  assert.deepEqual(movePlace(chord("ArrowLeft"), from, shape), { row: 1, column: 1 });
+  assert.deepEqual(movePlace(chord("ArrowRight"), { row: 1, column: 3 }, shape), { row: 1, column: 3 });
+  assert.deepEqual(movePlace(chord("Home"), from, shape), { row: 1, column: 0 });
+  assert.deepEqual(movePlace(chord("End"), from, shape), { row: 1, column: 3 });
+  assert.deepEqual(movePlace(chord("Home", { ctrlKey: true }), from, shape), { row: 2, column: 0 });
+  assert.deepEqual(movePlace(chord("End", { ctrlKey: true }), from, shape), { row: 0, column: 3 });
+  assert.equal(movePlace(chord("x"), from, shape), null);
 });
 
+test("the sequential ramp goes from the page to full blue by the square root", () => {
+  assert.deepEqual(sequential(0, false), [255, 255, 255]);
+  assert.deepEqual(sequential(1, false), [10, 90, 156]);
+  assert.deepEqual(sequential(0.25, false), [133, 173, 206]);
+  assert.deepEqual(sequential(2, true), [140, 200, 255]);
+});
+
+const grid = (stack: string, name: string, shape: number[]) => ({
+  key: `${stack}.${name}`,
+  name,
+  stack,
+  dims: name === "heads" ? ["layer", "head"] : ["layer"],
+  shape,
+  sites: null,
+  metric: "effect",
+});
+const stack = (name: string, title = "") => ({ name, title, text: "doc", n_layers: 2, n_heads: 2 });
 const spec = {
   scores: { original: 0.5, perturbed: 0.6, base: 0.5, source: 0.6 },
-  grid: { shape: [2, 2], metric: "effect" },
+  ranks: null,
+  grids: [grid("doc", "heads", [2, 2]), grid("doc", "mlps", [2])],
+  stacks: [stack("doc")],
 } as unknown as Spec;
-const cells: Cells = {
+const heads: Cells = {
   effects: new Float32Array([0.5, -0.75, Number.NaN, 0.25]),
   patched: new Float32Array([0.55, 0.425, 0.5, 0.525]),
   state: new Uint8Array([2, 2, 2, 1]),
 };
+const mlps: Cells = {
+  effects: new Float32Array([0.1, 2]),
+  patched: new Float32Array([0.51, 0.7]),
+  state: new Uint8Array([2, 2]),
+};
+const cells = { "doc.heads": heads, "doc.mlps": mlps };
+const at = (layer: number, head: number) => ({ stack: "doc", layer, head });
 
-test("grid values rank by size and leave undefined cells out", () => {
-  const grid = gridValues(spec, cells, "effect");
-  assert.deepEqual(grid.order, [1, 0, 3]);
-  assert.deepEqual([...grid.ranks], [2, 1, 0, 3]);
-  assert.deepEqual(grid.layer_sums, [-0.25, 0.25]);
-  assert.deepEqual(grid.head_means, [0.5, -0.25]);
-  const raw = gridValues(spec, cells, "score");
-  assert.ok(Math.abs((raw.values[1] as number) + 0.075) < 1e-6);
+test("heads rank by size, undefined cells are left out, MLPs stand apart", () => {
+  const grids = gridsOf(spec, cells, "effect");
+  assert.deepEqual(
+    grids.order.map(({ layer, head }) => [layer, head]),
+    [
+      [0, 1],
+      [0, 0],
+      [1, 1],
+    ],
+  );
+  assert.deepEqual(grids.stacks[0]?.layer_sums, [-0.25, 0.25]);
+  assert.deepEqual(grids.stacks[0]?.head_means, [0.5, -0.25]);
+  assert.ok(grids.limit < 0.8, "the MLPs do not stretch the heads' scale");
+  assert.equal(cellNumbers(grids, at(1, -1))?.value, 2);
+  const raw = gridsOf(spec, cells, "score");
+  assert.ok(Math.abs((cellNumbers(raw, at(0, 1))?.value as number) + 0.075) < 1e-6);
+});
+
+test("stacks share one scale, and are named where there are several", () => {
+  const both = {
+    ...spec,
+    grids: [...spec.grids, grid("cross", "heads", [2, 2])],
+    stacks: [stack("doc"), stack("cross", "decoder's cross-attention")],
+  } as unknown as Spec;
+  const twice = { ...heads, effects: new Float32Array([1, -1.5, 0, 0.5]) };
+  const grids = gridsOf(both, { ...cells, "cross.heads": twice }, "effect");
+  assert.equal(grids.stacks.length, 2);
+  assert.deepEqual(grids.order[0], { stack: "cross", layer: 0, head: 1, value: -1.5, state: 2 });
+  const cross = { ...at(0, 1), stack: "cross" };
+  assert.equal(describeCell(cross, both, grids)[0], "Layer 0, head 1 of the decoder's cross-attention");
+  assert.deepEqual([shortName(both, at(0, 1)), shortName(both, cross)], ["L0H1", "cro L0H1"]);
 });
 
 test("a cell that is not computed has no value, whatever its bytes hold", () => {
-  const grid = gridValues(spec, { ...cells, state: new Uint8Array([0, 2, 2, 1]) }, "effect");
-  assert.ok(Number.isNaN(grid.values[0]));
-  assert.deepEqual(describeCell({ layer: 0, head: 0 }, spec, { ...cells, state: grid.state }, grid), [
-    "Layer 0, head 0",
-    "not computed",
-  ]);
+  const grids = gridsOf(
+    spec,
+    { ...cells, "doc.heads": { ...heads, state: new Uint8Array([0, 2, 2, 1]) } },
+    "effect",
+  );
+  assert.ok(Number.isNaN(grids.stacks[0]?.values[0]));
+  assert.deepEqual(describeCell(at(0, 0), spec, grids), ["Layer 0, head 0", "not computed"]);
 });
 
 test("the card tells value, score, place and method", () => {
-  const grid = gridValues(spec, cells, "effect");
-  assert.deepEqual(describeCell({ layer: 0, head: 1 }, spec, cells, grid), [
+  const grids = gridsOf(spec, cells, "effect");
+  assert.deepEqual(describeCell(at(0, 1), spec, grids), [
     "Layer 0, head 1",
     "\u22120.75 of the change",
     "score 0.5000 \u2192 0.4250",
-    "rank 1 of 3; exact",
+    "1. of 3 heads; exact",
   ]);
-  assert.match(describeCell({ layer: 1, head: 1 }, spec, cells, grid)[3] ?? "", /preview \(attribution\)/);
-  assert.match(describeCell({ layer: 1, head: 0 }, spec, cells, grid)[1] ?? "", /not defined/);
+  assert.match(describeCell(at(1, 1), spec, grids)[3] ?? "", /preview \(attribution\)/);
+  assert.match(describeCell(at(1, 0), spec, grids)[1] ?? "", /not defined/);
+  assert.equal(describeCell(at(1, -1), spec, grids)[0], "Layer 1, MLP");
   assert.equal(scoreDigits(spec), 4);
 });
 
-test("the grid names its stack where the ranker has several", () => {
-  const title = (kind: string, stack: string) =>
-    gridTitle({ ...spec, ranker: { kind }, grid: { ...spec.grid, stack } } as Spec);
-  assert.equal(title("MonoT5", "cross"), "Heads of the decoder's cross-attention");
-  assert.equal(title("MonoT5", "decoder"), "Heads of the decoder's self-attention");
-  assert.equal(title("MonoT5", "encoder"), "Heads of the encoder");
-  assert.equal(title("Generative", "decoder"), "Heads");
-  assert.equal(title("Dot", "doc"), "Heads");
+test("a mean says of how many pairs, and an interval is told", () => {
+  const bounds = { low: new Float32Array([0.4, -0.9, 0, -0.1]), high: new Float32Array([0.6, -0.6, 0, 0.6]) };
+  const mean = { ...spec, grids: spec.grids.map((one) => ({ ...one, n: 200 })) } as Spec;
+  const lines = describeCell(
+    at(1, 1),
+    mean,
+    gridsOf(mean, { ...cells, "doc.heads": { ...heads, ...bounds } }, "effect"),
+  );
+  assert.ok(lines.includes("95% interval \u22120.10 to +0.60"));
+  assert.ok(lines.includes("mean of n = 200 pairs"));
+});
+
+test("ranks count ties for the competitor, and patched scores get one", () => {
+  const ranks = { original: 3, perturbed: 1, of: 4, competitors: [], rivals: [0.9, 0.5, 0.44] };
+  assert.equal(rankAmong(ranks, 0.5), 3);
+  assert.equal(rankAmong(ranks, 1), 1);
+  const ranked = { ...spec, ranks } as Spec;
+  const grids = gridsOf(ranked, cells, "rank");
+  assert.equal(cellNumbers(grids, at(0, 0))?.value, 1, "0.55 passes one of three");
+  assert.equal(cellNumbers(grids, at(0, 1))?.value, -1, "0.425 falls behind one more");
+  assert.ok(describeCell(at(0, 0), ranked, grids).includes("rank 3 \u2192 2"));
 });
 
 test("another metric is never called a share of the change", () => {
@@ -129,14 +193,14 @@ test("another metric is never called a share of the change", () => {
     ["robust", "robust"],
     ["mine", "mine"],
   ] as const) {
-    const other = { ...spec, grid: { ...spec.grid, metric } };
-    const grid = gridValues(other, cells, "effect");
-    assert.equal(describeCell({ layer: 0, head: 1 }, other, cells, grid)[1], `\u22120.750 ${words}`);
+    const other = { ...spec, grids: spec.grids.map((one) => ({ ...one, metric })) };
+    const grids = gridsOf(other, cells, "effect");
+    assert.equal(describeCell(at(0, 1), other, grids)[1], `\u22120.750 ${words}`);
   }
 });
 
 test("differences below float noise stay pale", () => {
   const patched = new Float32Array([0.5, 0.5 + 1e-7, 0.5, 0.5]);
-  const grid = gridValues(spec, { ...cells, patched }, "score");
-  assert.ok(grid.limit >= 1e-5);
+  const grids = gridsOf(spec, { ...cells, "doc.heads": { ...heads, patched } }, "score");
+  assert.ok(grids.limit >= 1e-5);
 });

@@ -7,8 +7,11 @@ import {
   decode,
   decodeBase64,
   decodeCells,
-  decodeHead,
+  decodeEntry,
+  type Edges,
   EXACT,
+  type HeadAttention,
+  type HeadEntry,
   halfToFloat,
   type Snapshot,
   type Spec,
@@ -47,33 +50,58 @@ test("every dtype decodes from an odd byteOffset", () => {
   assert.throws(() => decode(new DataView(new ArrayBuffer(8)), "f8" as never), /unknown dtype "f8"/);
 });
 
+const grid = {
+  key: "doc.heads",
+  name: "heads",
+  stack: "doc",
+  dims: ["layer", "head"],
+  shape: [2, 3],
+  sites: null,
+  metric: "effect",
+};
+
 test("cells that were not sent are not computed; cells of another shape are refused", () => {
-  const empty = decodeCells({}, [2, 3]);
-  assert.deepEqual([...empty.state], [0, 0, 0, 0, 0, 0]);
-  assert.ok(empty.effects.every(Number.isNaN));
+  const empty = decodeCells({}, [grid])["doc.heads"];
+  assert.deepEqual([...(empty?.state ?? [])], [0, 0, 0, 0, 0, 0]);
+  assert.ok(empty?.effects.every(Number.isNaN));
   const view = (numbers: Float32Array | Uint8Array) => new DataView(numbers.buffer);
   const sent = {
-    effects: view(new Float32Array(2)),
-    patched: view(new Float32Array(2)),
-    state: view(new Uint8Array(2)),
+    "doc.heads.effects": view(new Float32Array(2)),
+    "doc.heads.patched": view(new Float32Array(2)),
+    "doc.heads.state": view(new Uint8Array(2)),
   };
-  assert.throws(() => decodeCells(sent as Buffers, [2, 3]), /holds 2 numbers, the grid has 2 x 3/);
+  assert.throws(() => decodeCells(sent as Buffers, [grid]), /hold 2 numbers, the grid has 2 x 3/);
+});
+
+test("bounds come with cells where they are known", () => {
+  const numbers = () => new DataView(new Float32Array(6).buffer);
+  const sent = Object.fromEntries(
+    ["effects", "patched", "low", "high"].map((name) => [`doc.heads.${name}`, numbers()]),
+  );
+  const state = new DataView(new Uint8Array(6).buffer);
+  const cells = decodeCells({ ...sent, "doc.heads.state": state }, [grid])["doc.heads"];
+  assert.equal(cells?.low?.length, 6);
 });
 
 test("a head with a missing or short buffer is refused by the buffer's name", () => {
   const count = { edges: 1, of: 4, mass: 1 };
-  const entry = { layer: 0, head: 1, base: count, source: count };
-  assert.throws(() => decodeHead(entry, {}, {}), /"attention\.0\.1\.base\.query_pos" has no description/);
-  const name = "attention.0.1.base.query_pos";
-  const specs = { [name]: { dtype: "u2" as const, shape: [2], dims: ["edge"] } };
-  assert.throws(() => decodeHead(entry, specs, {}), /was not sent/);
+  const entry = { stack: "doc", layer: 0, head: 1, base: count, source: count };
+  const key = "attention.doc.0.1";
+  assert.throws(
+    () => decodeEntry(key, entry, {}, {}),
+    /"attention\.doc\.0\.1\.base\.query_pos" has no description/,
+  );
+  const name = `${key}.base.query_pos`;
+  const specs = { [name]: { dtype: "u2" as const, shape: [2] } };
+  assert.throws(() => decodeEntry(key, entry, specs, {}), /was not sent/);
   const short = { [name]: new DataView(new Uint16Array(1).buffer) };
-  assert.throws(() => decodeHead(entry, specs, short), /holds 1 numbers, its shape says 2/);
+  assert.throws(() => decodeEntry(key, entry, specs, short), /holds 1 numbers, its shape says 2/);
+  assert.throws(() => decodeEntry("dance.1", entry, {}, {}), /does not know "dance\.1"/);
 });
 
 test("another wire format is refused in words", () => {
   assert.throws(() => checkSpec(undefined), /no spec/);
-  assert.throws(() => checkSpec({ format: 2 } as Spec), /wire format 1 and was given format 2/);
+  assert.throws(() => checkSpec({ format: 1 } as Spec), /wire format 2 and was given format 1/);
 });
 
 // Written by Python's own tests, so that both sides read the same bytes.
@@ -84,9 +112,9 @@ const golden = (name: string) => {
 
 test("cross-attention has one query, which is named, and every key of it", () => {
   const { spec } = golden("cross");
-  assert.deepEqual(spec.attention.query_labels, ["decoder, first step"]);
-  assert.equal(spec.attention.key_labels, null);
-  for (const { base, source } of spec.attention.heads) {
+  assert.deepEqual(spec.stacks[0]?.query_labels, ["decoder, first step"]);
+  assert.equal(spec.stacks[0]?.key_labels, null);
+  for (const { base, source } of Object.values(spec.held) as HeadEntry[]) {
     for (const run of [base, source]) assert.deepEqual(run, { edges: 9, of: 9, mass: 1 });
   }
 });
@@ -96,36 +124,49 @@ for (const name of ["patching", "cross"]) {
 }
 
 function checkGolden(data: Snapshot) {
-  const decodeAll = (encoded: Record<string, string>) =>
-    Object.fromEntries(Object.entries(encoded).map(([name, text]) => [name, decodeBase64(text)]));
+  const decodeAll = (encoded: Record<string, string | DataView>) =>
+    Object.fromEntries(Object.entries(encoded).map(([name, text]) => [name, decodeBase64(text as string)]));
   const spec = checkSpec(data.spec);
-  const [n_layers = 0, n_heads = 0] = spec.grid.shape;
-  const cells = decodeCells(decodeAll(data.cells), spec.grid.shape);
-  assert.equal(cells.effects.length, n_layers * n_heads);
+  const main = spec.grids[0] as Spec["grids"][number];
+  const cells = decodeCells(decodeAll(data.cells), spec.grids)[main.key];
+  assert.ok(cells);
+  assert.equal(
+    cells.effects.length,
+    main.shape.reduce((product, size) => product * size, 1),
+  );
   assert.ok(cells.state.includes(EXACT));
-  const { base, source } = spec.scores;
+  const { base, source } = spec.scores as NonNullable<Spec["scores"]>;
   cells.effects.forEach((effect, i) => {
     if (cells.state[i] !== EXACT || !Number.isFinite(effect)) return;
     const expected = ((cells.patched[i] as number) - base) / (source - base);
     assert.ok(Math.abs(effect - expected) < 1e-3 * Math.max(1, Math.abs(expected)), `cell ${i}`);
   });
 
-  const n = spec.alignment.length;
-  for (const tokens of [spec.tokens.base, spec.tokens.source]) {
+  const text = spec.texts[spec.text];
+  assert.ok(text?.source);
+  const n = text.alignment.length;
+  for (const tokens of [text.base, text.source]) {
     for (const field of ["labels", "strings", "segments", "words", "fillers"] as const) {
       assert.equal(tokens[field].length, n, field);
     }
   }
   const buffers = decodeAll(data.buffers);
-  assert.ok(spec.attention.heads.length > 0);
-  for (const entry of spec.attention.heads) {
-    const attention = decodeHead(entry, spec.buffers, buffers);
+  const held = Object.entries(spec.held).filter(([key]) => key.startsWith("attention."));
+  assert.ok(held.length > 0);
+  for (const [key, entry] of held) {
+    const attention = decodeEntry(key, entry, spec.buffers, buffers) as HeadAttention;
+    assert.ok(attention.source && attention.difference);
+    const n_queries = spec.stacks[0]?.query_labels?.length ?? n;
     for (const run of [attention.base, attention.source]) {
-      assert.equal(run.weight.length, run.edges);
       assert.equal(run.received.length, n);
-      const n_queries = spec.attention.query_labels?.length ?? n;
+      assert.equal(run.row_sum.length, n_queries);
+    }
+    for (const run of [attention.base, attention.source, attention.difference] as Edges[]) {
+      assert.equal(run.weight.length, run.edges);
       assert.ok(run.query_pos.every((pos) => pos < n_queries) && run.key_pos.every((pos) => pos < n));
-      assert.ok(run.weight.every((weight, i) => i === 0 || weight <= (run.weight[i - 1] as number)));
+      assert.ok(
+        run.weight.every((weight, i) => i === 0 || Math.abs(weight) <= Math.abs(run.weight[i - 1] as number)),
+      );
       assert.ok(run.mass >= 0 && run.mass <= 1.001);
     }
   }

@@ -5,7 +5,8 @@ from mechviz.patching.edits import Edit
 from mechviz.patching.engine import patch
 from mechviz.patching.pairs import make_pair
 from mechviz.patching.paths import path_patch
+from mechviz.patching.reading import attention
 from mechviz.patching.session import Session
 from mechviz.patching.settings import Settings
 
-__all__ = ["Edit", "Session", "Settings", "circuit", "make_pair", "patch", "path_patch"]
+__all__ = ["Edit", "Session", "Settings", "attention", "circuit", "make_pair", "patch", "path_patch"]

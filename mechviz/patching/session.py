@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from functools import cache, cached_property, partial
 from importlib.metadata import version
 from typing import Any, Unpack, cast
 
 import numpy as np
-import torch
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -20,7 +20,7 @@ from mechviz.patching.cells import GRIDS, Grid, Selection, Sizes, find_grid, row
 from mechviz.patching.edits import Edit, run_cells, score_cells
 from mechviz.patching.metrics import measure, metric_name
 from mechviz.patching.pairs import PairSettings, record_pair
-from mechviz.patching.runs import through
+from mechviz.patching.reading import Reading
 from mechviz.patching.settings import Settings, complete
 from mechviz.patching.sources import SourceSettings, Values, raw_values
 from mechviz.rankers.checks import check_docs
@@ -46,6 +46,8 @@ class Session:
         Whether `attribution` will be asked for.
     keep : sequence of str
         Sites that the runs keep beside what the grid needs.
+    more : sequence of str
+        Names of other grids that `turned` will be asked for.
 
     Attributes
     ----------
@@ -68,6 +70,7 @@ class Session:
         perturb: object,
         gradient: bool = True,
         keep: Sequence[str] = (),
+        more: Sequence[str] = (),
         **settings: Unpack[Settings],
     ) -> None:
         chosen = self.settings = complete(settings)
@@ -76,18 +79,30 @@ class Session:
         self.metric = chosen["metric"]
         metric_name(self.metric)
         top = top_of(chosen["heads"])
-        patched_at = [*(carriers(self.grid) if gradient else []), *(["z"] if top else [])]
+        grids = [self.grid, *(find_grid(name, None) for name in more)]
+        patched_at = [*(site for grid in grids if gradient for site in carriers(grid)), *(["z"] if top else [])]
+        sites = [*(site for grid in grids for site in grid.sites), *keep]
         how = PairSettings(
-            chosen["direction"], chosen["filler"], chosen["truncate"], chosen["stack"], (*self.grid.sites, *keep), patched_at
+            chosen["direction"], chosen["filler"], chosen["truncate"], chosen["stack"], sites, tuple(dict.fromkeys(patched_at))
         )
         self.pair, self.base, self.source = record_pair(ranker, query, doc, perturb, how)
         self.stack = ranker.stack(self.base.stack)
         self.shape = self._sizes(self.grid)
-        source = SourceSettings(chosen["source"], chosen["pairs"], chosen["seed"])
-        self.values = Values(ranker, self.base, raw_values(ranker, self.base, self.source, source, (*self.grid.sites, "z")))
+        self.values = self._values(self.grid)
         self.selection = self._select(self._top_heads(top) if top else cast(Any, chosen["heads"]))
         self.docs = check_docs(chosen["docs"])
         self.competitors = self._score_competitors(chosen["truncate"])
+
+    def turned(self, name: str) -> Session:
+        """Return a session of another grid over the same runs, whose name was in ``more``."""
+        new = copy(self)
+        for cached in ("_moving", "provenance"):
+            new.__dict__.pop(cached, None)
+        new.settings = {**self.settings, "grid": name, "sites": None, "heads": None}
+        new.name, new.grid = name, find_grid(name, None)
+        new.shape, new.values = new._sizes(new.grid), new._values(new.grid)
+        new.selection = new._select(None)
+        return new
 
     # -- values -----------------------------------------------------------------------------------------------------
 
@@ -148,16 +163,10 @@ class Session:
         edits = [[self._edit(self.check_cell(cell)) for cell in cells] for cells in sets]
         return score_cells(self.ranker, self.base, edits, self.rows)
 
-    def pattern(self, layer: int) -> NDArray[np.float32]:
-        """Return the attention of one layer in both runs, dims (run, head, query_pos, key_pos); run 0 is the base."""
-        if not 0 <= layer < self.stack.n_layers:
-            raise InputError(f"layer {layer} does not exist; there are 0 to {self.stack.n_layers - 1}")
-        kept: list[torch.Tensor] = []
-        tower, stack, name = self.ranker.towers[self.base.stack], self.base.stack, self.stack.hook(layer, "pattern")
-        with torch.no_grad(), tower.hooks([(name, lambda pattern, hook: kept.append(pattern))]), self.ranker.running(stack):
-            for run in (self.base, self.source):
-                through(self.stack, run, layer, run.resid_pre[layer])
-        return torch.cat(kept).float().cpu().numpy()
+    @property
+    def reading(self) -> Reading:
+        """The heads of both runs, run 0 the base."""
+        return Reading(self.ranker, (self.base, self.source))
 
     # -- results ----------------------------------------------------------------------------------------------------
 
@@ -198,6 +207,7 @@ class Session:
             attribution=None if attribution is None else named(attribution),
             exact=cast(Any, None) if exact is None else named(exact),
             competitors=self.competitors,
+            docs=tuple(self.docs[number] for number in self.competing),
             provenance={**self.provenance, "grid": grid, "method": method},
             joint=self._joint if grid == self.name else None,
         )
@@ -294,6 +304,11 @@ class Session:
 
     # -- what a session is made of ------------------------------------------------------------------------------------
 
+    def _values(self, grid: Grid) -> Values:
+        chosen = self.settings
+        source = SourceSettings(chosen["source"], chosen["pairs"], chosen["seed"])
+        return Values(self.ranker, self.base, raw_values(self.ranker, self.base, self.source, source, (*grid.sites, "z")))
+
     def _sizes(self, grid: Grid) -> Sizes:
         stack = self.stack
         sizes = {"site": len(grid.sites), "layer": stack.n_layers, "head": stack.n_heads, "neuron": stack.d_mlp}
@@ -325,7 +340,7 @@ class Session:
 
     def _score_competitors(self, truncate: bool) -> NDArray[np.float32]:
         pair = self.pair
-        docs = [self.docs[number] for number in self._competing]
+        docs = [self.docs[number] for number in self.competing]
         if not docs:
             return np.empty((2, 0), dtype=np.float32)
         original = self.ranker.score(pair.query, docs, truncate=truncate)
@@ -333,7 +348,7 @@ class Session:
         return np.stack([original, changed])
 
     @cached_property
-    def _competing(self) -> list[int]:
+    def competing(self) -> list[int]:
         """The numbers of the competing documents; nobody competes with itself."""
         return [number for number, doc in enumerate(self.docs) if doc not in (self.pair.doc, self.pair.changed)]
 
@@ -341,7 +356,7 @@ class Session:
     def _rivals(self) -> NDArray[np.float64]:
         """Scores of all documents that were given, beside the base run's query; NaN for the document itself."""
         rivals = np.full(len(self.docs), np.nan)
-        rivals[self._competing] = self.competitors[int(self.pair.direction == DIRECTIONS[1])]
+        rivals[self.competing] = self.competitors[int(self.pair.direction == DIRECTIONS[1])]
         return rivals
 
 

@@ -74,7 +74,9 @@ def attend(
         scores = (query @ key.transpose(2, 3)) * scale
         if mask is not None:
             scores = scores + additive(mask, scores.dtype)
-        scores = points["attn_scores"](scores) if "attn_scores" in points else scores
+        if "attn_scores" in points:
+            vars(points["attn_scores"])["scale"] = scale  # for who explains a score: what position and mask add is the rest
+            scores = points["attn_scores"](scores)
         pattern = torch.softmax(scores, dim=-1, dtype=torch.promote_types(torch.float32, query.dtype)).to(query.dtype)
         pattern = points["pattern"](pattern) if "pattern" in points else pattern
         z = pattern @ value

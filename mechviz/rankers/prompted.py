@@ -70,9 +70,16 @@ class Prompted(Ranker):
 
     def label_readout(self) -> Readout:
         """Return how a hidden state at the position that predicts the label becomes the score."""
+        return Labels(self._label_logits(), SCORES[self.score_name])
+
+    def label_logits(self, hidden: Tensor, reads: Tensor) -> Tensor:
+        """Return the logits of the labels for and against relevance, dims (row, 2), from the last stack's hidden state."""
+        return self._label_logits()(last(hidden, reads))
+
+    def _label_logits(self) -> TermLogits:
         head = self.hooked.family.generative[type(self.model).__name__]
         ids = torch.tensor(self.label_ids, device=self.model.device)
-        return Labels(TermLogits(self.model, head, ids), SCORES[self.score_name])
+        return TermLogits(self.model, head, ids)
 
     @override
     def describe(self) -> str:

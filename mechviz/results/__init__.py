@@ -3,8 +3,20 @@
 A result knows nothing of rankers or views. It can be made by anybody's arrays.
 """
 
+from mechviz.results.attention import AttentionResult, StackShape
 from mechviz.results.circuits import Circuit
 from mechviz.results.pair import DIRECTIONS, Direction, Pair, Ranking
 from mechviz.results.patch import PatchResult
+from mechviz.results.ranking import RankingResult
 
-__all__ = ["DIRECTIONS", "Circuit", "Direction", "Pair", "PatchResult", "Ranking"]
+__all__ = [
+    "DIRECTIONS",
+    "AttentionResult",
+    "Circuit",
+    "Direction",
+    "Pair",
+    "PatchResult",
+    "Ranking",
+    "RankingResult",
+    "StackShape",
+]

@@ -53,6 +53,8 @@ class PatchResult:
     competitors : float32 array, dims (2, doc)
         Scores of the competing documents beside the original (row 0) and beside the perturbed text (row 1); the rows
         differ only where the query was changed. No columns if none were given.
+    docs : tuple of str
+        The competing documents, as many as `competitors` has columns, or none where their texts are not kept.
     provenance : mapping of str to str
         Ranker, weight hash, texts' hash, settings, package versions.
     joint : callable or None
@@ -71,6 +73,7 @@ class PatchResult:
     stack: str = ""
     exact: xr.DataArray = None  # type: ignore[assignment]
     joint: Joint | None = field(default=None, repr=False)
+    docs: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.effects.dims != self.patched.dims or self.effects.shape != self.patched.shape:
@@ -90,6 +93,8 @@ class PatchResult:
         if competitors.ndim != 2 or len(competitors) != 2:
             raise InputError(f"competitors must have dims (2, doc), one row for each text, not shape {competitors.shape}")
         competitors.setflags(write=False)
+        if self.docs and len(self.docs) != competitors.shape[1]:
+            raise InputError(f"docs holds {len(self.docs)} texts for {competitors.shape[1]} competitors; give one each, or none")
         object.__setattr__(self, "competitors", competitors)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -194,6 +199,7 @@ class PatchResult:
             "metric": self.metric,
             "pair": self.pair.to_dict(),
             "provenance": dict(self.provenance),
+            "docs": list(self.docs),
         }
         # JSON in one byte array: netCDF strings lose characters (NUL, lone surrogates) that texts can hold.
         encoded = np.frombuffer(json.dumps(words, ensure_ascii=True).encode("ascii"), dtype=np.uint8)
@@ -237,6 +243,7 @@ class PatchResult:
                 exact=dataset["exact"].astype(bool) if "exact" in dataset else cast(Any, None),
                 competitors=dataset["competitors"].values,
                 provenance=words["provenance"],
+                docs=tuple(words.get("docs", ())),
             )
         except MechvizError:
             raise

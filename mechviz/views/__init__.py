@@ -1,5 +1,20 @@
-"""Views: widgets that draw results. They import neither a ranker nor torch."""
+"""Views: widgets that draw results, and anybody's arrays. They import neither a ranker nor torch."""
 
+from mechviz.views.arrays import from_arrays, from_cache
+from mechviz.views.attention import AttentionView
+from mechviz.views.circuit import CircuitView
+from mechviz.views.grid import GridView
 from mechviz.views.patching import PatchingView
+from mechviz.views.ranking import RankingView
+from mechviz.views.view import View
 
-__all__ = ["PatchingView"]
+__all__ = [
+    "AttentionView",
+    "CircuitView",
+    "GridView",
+    "PatchingView",
+    "RankingView",
+    "View",
+    "from_arrays",
+    "from_cache",
+]

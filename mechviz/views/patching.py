@@ -1,37 +1,26 @@
-"""The live picture of a patching result: one widget, three panels, one selection."""
+"""The live picture of a patching result: linked panels over one selection."""
 
 from __future__ import annotations
 
-import numbers
-import os
 import threading
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import anywidget
-import comm
 import numpy as np
-import traitlets
 from numpy.typing import NDArray
 
-import mechviz
-from mechviz import snapshot, wire
-from mechviz.errors import InputError, MechvizError, shown
-from mechviz.files import replacing
-from mechviz.results import PatchResult
+from mechviz import wire
+from mechviz.errors import InputError, InputTypeError, MechvizError, shown
+from mechviz.results import Circuit, PatchResult
+from mechviz.views.checks import check_panels, has_kernel
+from mechviz.views.pictures import patching_picture
+from mechviz.views.reader import Layers, Reader
+from mechviz.views.view import LIVE_BYTES, LIVE_HEADS, Answer, View
 
-#: Heads whose attention comes with the widget; any other is fetched when asked for.
-_LIVE_HEADS = 8
-_LIVE_BYTES = 1_000_000
-#: Attention that a page may hold; base64 makes it a third longer.
-_PAGE_BYTES = 1_500_000
-
-
-THEMES = ("auto", "light", "dark")
+#: Cells on the curve of heads that are patched together.
+_CURVE = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,246 +42,301 @@ class Step:
     result: PatchResult
 
 
-class PatchingView(anywidget.AnyWidget):
-    """Head grid, texts before and after, and attention lines of one patched pair.
+@dataclass(frozen=True)
+class Job:
+    """A computation of one grid's exact values.
+
+    Attributes
+    ----------
+    steps : callable
+        Starts it.
+    total : int
+        How many cells it computes.
+    """
+
+    steps: Callable[[], Iterator[Step]]
+    total: int
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a view of a result may hold beside it.
+
+    Attributes
+    ----------
+    circuit : Circuit or None
+    parts : Packed or None
+        What the two scores are made of: see `mechviz.wire.pack_parts`.
+    jobs : mapping of grid key to Job
+        Grids that can be computed when somebody asks for it.
+    numbers : sequence of int
+        Of each competing document, its number in the list that was given; default: as they come.
+    """
+
+    circuit: Circuit | None = None
+    parts: wire.Packed | None = None
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    numbers: Sequence[int] | None = None
+
+
+class PatchingView(View):
+    """What patching did to one pair: head grid, texts, attention lines and more, linked.
 
     Parameters
     ----------
-    result : PatchResult
-        From `mechviz.patch`, from a file, or made of anybody's arrays.
-    patterns : callable, optional
+    result : PatchResult, or a sequence of them
+        From `mechviz.patch`, from a file, or made of anybody's arrays. Several are one pair's: heads of several stacks, MLPs
+        (``grid="mlps"``), positions (``grid="blocks"`` or ``"head_positions"``).
+    patterns : callable or Reader, optional
         ``layer -> float32 array, dims (run, head, query_pos, key_pos)``, run 0 the base. Without it no lines are drawn.
+    panels : sequence of str, optional
+        Which panels, in their order: ``heads``, ``texts``, ``lines``, ``model``, ``neurons``, ``positions``, ``ranking``,
+        ``score``, ``circuit``. Default: all that have something to show.
     theme : ``"auto"``, ``"light"`` or ``"dark"``
+    extras : Extras, optional
 
     Attributes
     ----------
     result : PatchResult
+        The first one.
+    results : dict of str to PatchResult
+        All, by stack and grid, such as ``"encoder.heads"``.
     selection : dict
-        ``layer``, ``head`` and the pinned position ``pos`` (or None); may be set.
+        See `View`; may be set.
     """
 
-    _esm = snapshot.STATIC / "widget.js"
-    _css = snapshot.STATIC / "widget.css"
+    PANELS = ("heads", "texts", "lines", "model", "neurons", "positions", "ranking", "score", "circuit")
 
-    spec = traitlets.Dict().tag(sync=True)
-    buffers = traitlets.Dict().tag(sync=True)
-    cells = traitlets.Dict().tag(sync=True)
-    progress = traitlets.Dict().tag(sync=True)
-    selection = traitlets.Dict().tag(sync=True)
-    theme = traitlets.Enum(THEMES, default_value="auto").tag(sync=True)
-
-    def __init__(self, result: PatchResult, patterns: wire.Patterns | None = None, theme: str = "auto") -> None:
+    def __init__(
+        self,
+        result: PatchResult | Sequence[PatchResult],
+        patterns: Callable[[int], NDArray[np.float32]] | Reader | None = None,
+        theme: str = "auto",
+        panels: Sequence[str] | None = None,
+        extras: Extras | None = None,
+    ) -> None:
         self._stop = threading.Event()  # first of all: a widget that was never finished is closed, too
-        check_theme(theme)
-        if result.effects.dims != ("layer", "head"):
-            raise InputError(f"this result has dims {', '.join(map(str, result.effects.dims))}; the view draws (layer, head)")
-        self._result = result
-        self._total = int(result.patched.size)  # cells that are wanted: fewer where some were chosen
-        self._patterns = patterns
+        self._results = _by_key(result)
+        self._main = next(iter(self._results))
+        self._extras = extras or Extras()
+        self._wanted = {key: int(one.patched.size) for key, one in self._results.items()}
+        self._exact = {key: int(one.exact.sum()) for key, one in self._results.items()}
         self._worker: threading.Thread | None = None
         self._failure: Exception | None = None
         self._before_wait: Callable[[], None] = lambda: None
+        main = self._results[self._main]
+        reader: Any = Layers({main.stack: patterns}) if callable(patterns) else patterns
+        spec = {**wire.pack_patching(list(self._results.values())), "ranking": wire.pack_rivals(main, self._extras.numbers)}
+        if self._extras.circuit is not None:
+            spec["circuit"] = wire.pack_circuit(self._extras.circuit)
+        cells = {name: data for one in self._results.values() for name, data in wire.bytes_of(wire.pack_cells(one)).items()}
         super().__init__(
-            **self._still(_LIVE_HEADS, _LIVE_BYTES),
-            cells=_bytes(wire.pack_cells(result)),
-            progress=self._progress("loaded", result),
-            selection=self._first_selection(),
-            theme=theme,
+            spec,
+            reader,
+            check_panels(panels, self._panels(spec, reader), self.PANELS),
+            _order(list(self._results.values())),
+            theme,
+            cells=cells,
+            progress=self._progress("loaded", 0.0),
         )
-        self.on_msg(self._answer)
 
     # -- what a person uses --------------------------------------------------------------------------------------
 
     @property
     def result(self) -> PatchResult:
-        """The result; waits for a computation that still runs, and raises what it raised."""
-        self._wait()
-        if self._failure is not None:
-            raise self._failure
-        return self._result
+        """The main result; waits for a computation that still runs, and raises what it raised."""
+        return self.results[self._main]
+
+    @property
+    def results(self) -> dict[str, PatchResult]:
+        """All results, by stack and grid; waits for a computation that still runs, and raises what it raised."""
+        self._finish()
+        return dict(self._results)
+
+    @property
+    def title(self) -> str:
+        """What a file of this view is called."""
+        return f"{self._results[self._main].pair.perturbation} - mechviz"
 
     def cancel(self) -> None:
         """Stop the computation after the batch that runs now; cells that are done stay."""
         self._stop.set()
 
-    def to_html(self, path: str | os.PathLike[str]) -> Path:
-        """Write the view as one HTML file that needs no network, and return its path; waits for the computation.
-
-        The file holds the lines of as many heads as fit, by falling effect, and says which.
-
-        Raises
-        ------
-        InputError
-            The folder does not exist.
-        """
-        result = self.result
-        state = {
-            **self._still(result.effects.size, _PAGE_BYTES),
-            "cells": self.cells,
-            "progress": {**self.progress, "live": False},
-            "selection": dict(self.selection),
-            "theme": self.theme,
-        }
-        page = snapshot.to_html(_plain(state), f"{result.pair.perturbation} - mechviz", mechviz.__version__)
-        size = len(page.encode())
-        if size > snapshot.SIZE_CAP:
-            warnings.warn(f"{path} has {size / 2**20:.1f} MB, over {snapshot.SIZE_CAP / 2**20:.0f} MB", stacklevel=2)
-        with replacing(path) as part:
-            part.write_text(page, encoding="utf-8")
-        return Path(path)
-
     def __repr__(self) -> str:
-        state = self.progress.get("state", "")
-        return f"PatchingView({self._result!r}, {state})"
+        return f"PatchingView({self._results[self._main]!r}, {self.progress.get('state', '')})"
 
     # -- the computation that fills it ---------------------------------------------------------------------------
 
-    def follow(self, steps: Iterator[Step], total: int, wait: bool, before_wait: Callable[[], None] = lambda: None) -> None:
-        """Draw a computation as it goes, in a worker thread unless ``wait``.
+    def follow(self, jobs: Mapping[str, Job], wait: bool, before_wait: Callable[[], None] = lambda: None) -> None:
+        """Draw computations as they go, one after another, in a worker thread unless ``wait``.
 
-        ``before_wait`` is called before anybody waits for the worker, and raises where that would wait for ever.
+        ``jobs`` are by grid key. ``before_wait`` is called before anybody waits for the worker, and raises where that would
+        wait for ever.
         """
-        self._before_wait, self._total = before_wait, total
-        self.progress = {**self.progress, "state": "running", "done": 0, "total": total, "live": has_kernel()}
+        self._before_wait = before_wait
+        self._wanted = {key: job.total for key, job in jobs.items()}
+        self._exact = dict.fromkeys(jobs, 0)
+        self.progress = self._progress("running", 0.0)
         if wait:
-            self._run(steps)
+            self._run(jobs)
+            self._order = _order(list(self._results.values()))
             with self.hold_sync():
-                self.spec, self.buffers = self._still(_LIVE_HEADS, _LIVE_BYTES).values()
+                for name, value in self._still(LIVE_HEADS, LIVE_BYTES).items():
+                    setattr(self, name, value)
             if self._failure is not None:
                 raise self._failure
         else:
-            self._worker = threading.Thread(target=self._run, args=(steps,), name="mechviz-patching", daemon=True)
+            self._worker = threading.Thread(target=self._run, args=(jobs,), name="mechviz-patching", daemon=True)
             self._worker.start()
 
-    def _run(self, steps: Iterator[Step]) -> None:
+    def _run(self, jobs: Mapping[str, Job]) -> None:
         start = time.perf_counter()
-        opened_at = self.selection
+        opened_at = self.selection if self.selection == self._first_selection() else None
         try:
-            for step in steps:
-                self._result = step.result
-                self.cells = _bytes(wire.pack_cells(step.shown, step.exact))
-                complete = int(step.exact.sum()) >= self._total
-                state = "done" if complete else "cancelled" if self._stop.is_set() else "running"
-                self.progress = self._progress(state, step.result, time.perf_counter() - start)
-                if state == "cancelled":
+            for key, job in jobs.items():
+                for step in job.steps():
+                    self._take(key, step)
+                    if self._stop.is_set() and self._exact != self._wanted:
+                        self.progress = self._progress("cancelled", time.perf_counter() - start)
+                        break
+                    self.progress = self._progress("running", time.perf_counter() - start)
+                if self.progress["state"] == "cancelled":
                     break
+            else:
+                self.progress = self._progress("done", time.perf_counter() - start)
+            self._order = _order(list(self._results.values()))
             if self.selection == opened_at:  # nobody has chosen a head: show the one that exact values put first
                 self.selection = self._first_selection()
         except Exception as error:
             self._failure = error
             self.progress = {**self.progress, "state": "failed", "message": f"{type(error).__name__}: {error}"}
 
-    def _wait(self) -> None:
+    def _take(self, key: str, step: Step) -> None:
+        self._results[key] = step.result
+        self._exact[key] = int(step.result.exact.sum())
+        self.cells = {**self.cells, **wire.bytes_of(wire.pack_cells(step.shown, step.exact))}
+
+    def _progress(self, state: str, seconds: float) -> dict[str, Any]:
+        return {
+            "state": state,
+            "done": sum(self._exact.values()),
+            "total": sum(self._wanted.values()),
+            "seconds": round(seconds, 3),
+            "message": "",
+            "agreement": self._results[self._main].agreement(),
+            "live": has_kernel(),
+            "offers": list(self._extras.jobs),
+        }
+
+    def _finish(self) -> None:
         if self._worker is not None and self._worker.is_alive() and self._worker is not threading.current_thread():
             self._before_wait()
             self._worker.join()
+        if self._failure is not None:
+            raise self._failure
 
     def close(self) -> None:
         """Close the widget and stop a computation that still runs."""
         self._stop.set()
         super().close()
 
-    def _progress(self, state: str, result: PatchResult, seconds: float = 0.0) -> dict[str, Any]:
-        return {
-            "state": state,
-            "done": int(result.exact.sum()),
-            "total": self._total,
-            "seconds": round(seconds, 3),
-            "message": "",
-            "agreement": result.agreement(),
-            "live": has_kernel(),
-        }
+    # -- answers -------------------------------------------------------------------------------------------------
 
-    # -- attention -----------------------------------------------------------------------------------------------
+    def _answers(self) -> dict[str, Answer]:
+        return {**super()._answers(), "together": self._answer_together, "curve": self._answer_curve}
 
-    def _still(self, count: int, budget: int) -> dict[str, Any]:
-        """Return the state that does not change while cells are computed, with lines of the ``count`` top heads."""
-        heads = self._pack_heads(count, budget)
-        arrays = {name: array for head in heads for name, array in head.arrays.items()}
-        return {"spec": wire.pack_spec(self._result, heads), "buffers": _bytes(arrays)}
-
-    def _pack_heads(self, count: int, budget: int) -> list[wire.HeadEdges]:
-        if self._patterns is None:
-            return []
-        top = self._result.top(count)
-        return wire.pack_heads(self._patterns, list(zip(top["layer"].tolist(), top["head"].tolist(), strict=True)), budget)
-
-    def _first_selection(self) -> dict[str, Any]:
-        top = self._result.top(1)
-        layer, head = (int(top["layer"][0]), int(top["head"][0])) if len(top) else (0, 0)
-        return {"layer": layer, "head": head, "pos": None}
-
-    @traitlets.validate("selection")
-    def _check_selection(self, proposal: Any) -> dict[str, Any]:
-        value = dict(proposal["value"])
-        sizes = self._result.effects.sizes
-        for name in ("layer", "head"):
-            if not _is_index(value.get(name), sizes[name]):
-                raise InputError(f"selection[{name!r}] = {shown(value.get(name))}; give a number from 0 to {sizes[name] - 1}")
-            value[name] = int(value[name])
-        pos = value.setdefault("pos", None)
-        if pos is not None and not _is_index(pos, len(self._result.pair.base)):
-            raise InputError(f"selection['pos'] = {shown(pos)}; give None or a position below {len(self._result.pair.base)}")
-        return value
-
-    def _answer(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
-        """Answer a message from the browser; what goes wrong is told there, not swallowed."""
-        if content.get("type") == "cancel":
+    def _receive(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
+        kind = content.get("type")
+        if kind == "cancel":
             self.cancel()
-            return
-        try:
-            if content.get("type") != "attention":
-                raise MechvizError(f"unknown message {shown(content.get('type'))}")
-            if self._patterns is None:
-                raise MechvizError("this view was made without attention patterns: pass patterns= to PatchingView")
-            layer, head = int(content["layer"]), int(content["head"])
-            pattern = self._patterns(layer)
-            edges = wire.pack_head(layer, head, pattern[0, head], pattern[1, head])
-        except Exception as error:
-            self.send({"type": "error", "id": content.get("id"), "message": f"{type(error).__name__}: {error}"})
-            return
-        self.send(
-            {
-                "type": "attention",
-                "id": content.get("id"),
-                "entry": edges.entry,
-                "buffers": wire.describe(edges.arrays),
-                "order": list(edges.arrays),
-            },
-            buffers=[wire.to_bytes(array) for array in edges.arrays.values()],
-        )
+        elif kind == "compute":
+            self._compute(str(content.get("key")))
+        elif kind in ("together", "curve"):  # these run the ranker: the kernel must stay free for other answers
+            threading.Thread(target=self._answer, args=(content,), name="mechviz-together", daemon=True).start()
+        else:
+            self._answer(content)
+
+    def _compute(self, key: str) -> None:
+        """Compute a grid that was estimated only, when nothing else runs."""
+        if key in self._extras.jobs and not (self._worker is not None and self._worker.is_alive()):
+            self._stop.clear()
+            self.follow({key: self._extras.jobs[key]}, wait=False, before_wait=self._before_wait)
+
+    def _answer_together(self, message: dict[str, Any]) -> wire.Packed:
+        heads = [(str(stack), int(layer), int(head)) for stack, layer, head in message["heads"]]
+        stacks = {stack for stack, _, _ in heads}
+        if len(stacks) != 1:
+            raise InputError(f"heads of {', '.join(sorted(stacks)) or 'no stack'} cannot be patched together: choose some of one")
+        result = self._heads_of(stacks.pop())
+        values, patched = result.joint([[(layer, head) for _, layer, head in heads]])  # type: ignore[misc]
+        entry = {"heads": [list(head) for head in heads], "effect": float(values[0]), "patched": float(patched[0])}
+        return wire.Packed("together", entry, {})
+
+    def _answer_curve(self, message: dict[str, Any]) -> wire.Packed:
+        stack = str(message["stack"])
+        result = self._heads_of(stack)
+        curve = result.curve(min(_CURVE, int(np.isfinite(result.patched.values).sum())))
+        names = ("top", "rest", "top_patched", "rest_patched")
+        arrays = {f"curve.{stack}.{name}": curve[name].values.astype("<f4") for name in names}
+        return wire.Packed(f"curve.{stack}", {"stack": stack, "cells": curve["cell"].values.tolist()}, arrays)
+
+    def _heads_of(self, stack: str) -> PatchResult:
+        result = self._results.get(f"{stack}.heads")
+        if result is None or result.joint is None:
+            raise MechvizError("patching together needs the ranker, and this view's result holds none; use show_patching")
+        return result
+
+    # -- what is drawn -------------------------------------------------------------------------------------------
+
+    def _panels(self, spec: Mapping[str, Any], reader: Reader | None) -> list[str]:
+        """Return the panels that have something to show."""
+        dims = [set(map(str, result.effects.dims)) for result in self._results.values()]
+        there = {
+            "heads": any(one == {"layer", "head"} for one in dims),
+            "texts": True,
+            "lines": any("head" in one for one in dims),
+            "model": reader is not None and bool(spec["stacks"]),
+            "neurons": reader is not None and not isinstance(reader, Layers) and bool(spec["stacks"]),
+            "positions": any("pos" in one for one in dims),
+            "ranking": spec["ranking"] is not None,
+            "score": self._extras.parts is not None,
+            "circuit": self._extras.circuit is not None,
+        }
+        return [name for name in self.PANELS if there[name]]
+
+    def _figure(self, panel: str, theme: str) -> str:
+        return patching_picture(self, list(self._results.values()), self._extras.circuit, self._extras.parts, panel, theme)
+
+    def _packed(self, count: int, budget: int, page: bool) -> list[wire.Packed]:
+        parts = self._extras.parts
+        return [*([] if parts is None else [parts]), *super()._packed(count, budget, page)]
 
 
-def has_kernel() -> bool:
-    """Return whether somebody listens: a notebook kernel, marimo, or another host that replaced comm's default."""
-    made_by = comm.create_comm.__module__.partition(".")[0]
-    if made_by == "ipykernel":  # replaces the default when it is imported, kernel or not
-        import IPython
-
-        return hasattr(IPython.get_ipython(), "kernel")
-    return bool(made_by != "comm")
-
-
-def check_theme(theme: object) -> None:
-    """Refuse a theme that does not exist."""
-    if theme not in THEMES:
-        raise InputError(f"theme={shown(theme)}; it is one of {', '.join(map(repr, THEMES))}")
-
-
-def _is_index(value: object, size: int) -> bool:
-    return isinstance(value, numbers.Integral) and 0 <= int(value) < size
+def _by_key(given: PatchResult | Sequence[PatchResult]) -> dict[str, PatchResult]:
+    results = [given] if isinstance(given, PatchResult) else list(given)
+    wrong = [one for one in results if not isinstance(one, PatchResult)]
+    if wrong or not results:
+        raise InputTypeError(f"a PatchingView draws a PatchResult, or several of one pair, not {shown([*wrong, given][0])}")
+    first = results[0].pair
+    for one in results:
+        dims = set(map(str, one.effects.dims))
+        if "layer" not in dims or dims & {"neuron", "cell"}:
+            raise InputError(
+                f"this result has dims {', '.join(map(str, one.effects.dims))}; the view draws grids of heads, MLPs and positions"
+            )
+        if (one.pair.query, one.pair.doc, one.pair.changed) != (first.query, first.doc, first.changed):
+            raise InputError("these results are of different pairs; make one view of each")
+    return {wire.grid_key(one): one for one in results}
 
 
-def _bytes(arrays: dict[str, NDArray[Any]]) -> dict[str, bytes]:
-    return {name: wire.to_bytes(array) for name, array in arrays.items()}
-
-
-def _plain(value: Any) -> Any:
-    """Replace non-finite floats by None, which JSON has and NaN is not."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+def _order(results: Sequence[PatchResult]) -> list[wire.Head]:
+    """Return all heads of the results, the largest effects first; those whose effects are not known come last."""
+    found: list[tuple[float, wire.Head]] = []
+    for result in results:
+        if result.effects.dims == ("layer", "head"):
+            defined = np.isfinite(result.effects.values).any()
+            by = result.effects.values if defined else result.patched.values - result.pair.base_score
+            size = np.where(np.isfinite(by), np.abs(by), -1.0)
+            found += [(-float(size[at]), (result.stack, int(at[0]), int(at[1]))) for at in np.ndindex(size.shape)]
+    found.sort(key=lambda one: one[0])
+    return [head for _, head in found]

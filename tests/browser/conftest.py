@@ -12,7 +12,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 import mechviz as mv
+from tests.browser.examples import COMPETITORS, DOC, QUERY, change
 from tests.browser.page import EMPTY_PAGE, import_bundle
+from tests.conftest import save_dot
 
 MISSING = "NO CHROMIUM: BROWSER TESTS SKIPPED; run make browser"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -108,11 +110,11 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
 def open_snapshot(open_page: OpenPage, tmp_path: Path) -> OpenView:
     """Write a view as a file, change the file's text by ``edit`` if asked, and open it from the disk."""
 
-    def open_snapshot(view: mv.views.PatchingView, edit: Callable[[str], str] = str, **settings: object) -> Page:
+    def open_snapshot(view: mv.views.View, edit: Callable[[str], str] = str, **settings: object) -> Page:
         path = view.to_html(tmp_path / f"view {len(list(tmp_path.iterdir()))}.html")
         path.write_text(edit(path.read_text(encoding="utf-8")), encoding="utf-8")
         page = open_page(path.as_uri(), **settings)
-        expect(page.get_by_role("grid")).to_be_visible()
+        expect(page.locator(".mechviz .mv-panel").first).to_be_visible()
         return page
 
     return open_snapshot
@@ -128,3 +130,28 @@ def open_host(open_page: OpenPage) -> OpenPage:
         return page
 
     return open_host
+
+
+@pytest.fixture(scope="session")
+def view(dot: mv.Dot) -> mv.views.PatchingView:
+    return mv.show_patching(dot, QUERY, DOC, change, docs=COMPETITORS, wait=True)
+
+
+@pytest.fixture(scope="session")
+def cat_view(cat: mv.Cat) -> mv.views.PatchingView:
+    return mv.show_patching(cat, QUERY, DOC, change, wait=True)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> mv.Dot:
+    """One layer, one head."""
+    folder = save_dot(tmp_path_factory.mktemp("small"), num_hidden_layers=1, num_attention_heads=1)
+    return mv.Dot(str(folder))
+
+
+@pytest.fixture(scope="session")
+def long_dot(tmp_path_factory: pytest.TempPathFactory) -> mv.Dot:
+    """Room for texts that the tiny tokenizer cuts into characters; a name that is markup."""
+    folder = tmp_path_factory.mktemp("long") / "<b id=injected>model"
+    folder.mkdir()
+    return mv.Dot(str(save_dot(folder, max_position_embeddings=512)))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import re
+import threading
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Locator, Page
+import pytest
+from playwright.sync_api import Locator, Page, expect
 
 import mechviz as mv
 from mechviz import snapshot, wire
@@ -90,8 +92,52 @@ def mount(page: Page, traits: dict[str, Any], host: str = "host") -> Locator:
     return page.locator(f"#{host}")
 
 
+#: The head of a cell that is a layer's MLP.
+MLP = -1
+
+
+def answer(page: Page, view: mv.views.View, monkeypatch: pytest.MonkeyPatch, host: str = "host") -> dict[str, Any]:
+    """Let Python answer the last message that the browser sent, as the kernel would, and return that message."""
+    page.wait_for_function("host => models[host].sent.length > 0", arg=host)
+    message = page.evaluate("host => models[host].sent.at(-1)", host)
+    replies: list[tuple[dict[str, Any], list[bytes]]] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(view, "send", lambda content, buffers=(): replies.append((content, list(buffers))))
+        before = set(threading.enumerate())
+        view._receive(view, message, [])
+        for thread in set(threading.enumerate()) - before:  # what runs the ranker does so beside the kernel
+            thread.join()
+    ((content, buffers),) = replies
+    data = list(encoded({str(i): data for i, data in enumerate(buffers)}).values())
+    page.evaluate("([host, content, data]) => models[host].emit('msg:custom', content, data.map(decode))", [host, content, data])
+    return message
+
+
+def set_trait(page: Page, name: str, value: object, host: str = "host") -> None:
+    page.evaluate("([host, name, value]) => models[host].set(name, value)", [host, name, value])
+
+
+def pixel(canvas: Locator, x: int, y: int) -> tuple[int, int, int]:
+    """A pixel of a canvas, in the canvas's own pixels."""
+    read = "(canvas, [x, y]) => [...canvas.getContext('2d').getImageData(x, y, 1, 1).data].slice(0, 3)"
+    return tuple(canvas.evaluate(read, [int(x), int(y)]))
+
+
 def cell(scope: Page | Locator, layer: int, head: int) -> Locator:
-    return scope.locator(f"[role=gridcell][data-layer='{layer}'][data-head='{head}']")
+    return scope.locator(f".mv-cell[data-layer='{layer}'][data-head='{head}']")
+
+
+def heads(scope: Page | Locator) -> Locator:
+    """The cells of the heads; each row has one more, of its MLP."""
+    return scope.locator(f".mv-cell[role=gridcell]:not([data-head='{MLP}'])")
+
+
+def open_tab(scope: Page | Locator, name: str) -> Locator:
+    """Open one of the panels that share a place, and return it."""
+    tab = scope.locator(f"[role=tab][data-tab={name}]")
+    tab.click()
+    expect(tab).to_have_attribute("aria-selected", "true")
+    return scope.get_by_role("tabpanel")
 
 
 def focused_cell(page: Page) -> tuple[int, int] | None:
@@ -105,7 +151,7 @@ def focused_cell(page: Page) -> tuple[int, int] | None:
 
 
 def selected_cells(scope: Page | Locator) -> list[tuple[int, int]]:
-    cells = scope.locator("[role=gridcell][aria-selected=true]")
+    cells = scope.locator(".mv-cell[role=gridcell][aria-selected=true]")
     return [tuple(pair) for pair in cells.evaluate_all("all => all.map(c => [Number(c.dataset.layer), Number(c.dataset.head)])")]
 
 
@@ -129,11 +175,21 @@ def drawn_edges(scope: Page | Locator, run: str, lines: str = ".mv-all-lines") -
     return set(edges)
 
 
-def edges_of(view: mv.views.PatchingView, layer: int, head: int) -> dict[str, set[tuple[int, int]]]:
-    """What `drawn_edges` should find, from the view's own attention."""
-    pattern = view._patterns(layer)[:, head]
-    pairs = [wire.strongest_edges(of_run) for of_run in pattern]
+def draw_share(scope: Page | Locator, mass: float) -> None:
+    """Move the slider of the lines."""
+    scope.locator(".mv-lines-rule input[type=range]").fill(str(mass))
+
+
+def edges_of(view: mv.views.PatchingView, layer: int, head: int, mass: float = 0.9) -> dict[str, set[tuple[int, int]]]:
+    """What `drawn_edges` should find, from the view's own attention; ``mass`` is the share of each row that is drawn."""
+    pattern = view._reader.pattern(view.selection["stack"], layer)[:, head]
+    pairs = [wire.strongest_edges(of_run, mass) for of_run in pattern]
     return {run: set(zip(*(a.tolist() for a in pair), strict=True)) for run, pair in zip(("base", "source"), pairs, strict=True)}
+
+
+def option(scope: Page | Locator, run: str, side: str, pos: int) -> Locator:
+    """A token beside the lines."""
+    return half(scope, run).locator(f".mv-column[data-side={side}] [data-pos='{pos}']")
 
 
 def unguarded(scope: Page | Locator) -> list[str]:
@@ -146,6 +202,12 @@ def unguarded(scope: Page | Locator) -> list[str]:
 def number(text: str) -> float:
     """The first number in a text; the minus sign is U+2212."""
     return float(re.search(r"[+−-]?\d+(\.\d+)?", text)[0].replace("−", "-"))
+
+
+def no_nonsense(scope: Page | Locator) -> None:
+    """No value may slip through to the words."""
+    text = scope.locator(".mechviz").inner_text()
+    assert not re.search(r"NaN|undefined|Infinity|\[object|\bnull\b", text), text
 
 
 def squeezed(text: str) -> str:

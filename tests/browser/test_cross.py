@@ -7,9 +7,23 @@ import pytest
 from playwright.sync_api import expect
 
 import mechviz as mv
+from mechviz import wire
 from mechviz.views import PatchingView
 from tests import golden
-from tests.browser.page import cell, contrasts, drawn_edges, edges_of, half, mount, selected_cells, traits_of, unguarded
+from tests.browser.page import (
+    cell,
+    contrasts,
+    draw_share,
+    drawn_edges,
+    edges_of,
+    half,
+    heads,
+    mount,
+    number,
+    selected_cells,
+    traits_of,
+    unguarded,
+)
 from tests.cases import CASES
 
 pytestmark = pytest.mark.browser
@@ -54,11 +68,12 @@ def key(page, run, pos):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_one_query_has_its_name_and_a_bar_for_every_key(open_snapshot, view, scheme):
     page = open_snapshot(view, color_scheme=scheme)
-    expect(page.get_by_role("heading", name="Heads of the decoder's cross-attention")).to_be_visible()
+    expect(page.locator(".mv-heads").get_by_role("heading", name="decoder's cross-attention")).to_be_visible()
+    expect(page.get_by_role("grid", name="decoder's cross-attention")).to_be_visible()
     for layer, head in np.argwhere(np.isfinite(view.result.patched.values)).tolist():  # the others have no place in the file
         cell(page, layer, head).click()
         expect(page.locator(".mv-lines h3")).to_contain_text(f"layer {layer}, head {head}")
-        patterns = view._patterns(layer)[:, head, 0]
+        patterns = view._reader.pattern("cross", layer)[:, head, 0]
         scale = patterns.max()
         for run, weights in zip(RUNS, patterns, strict=True):
             bars = drawn_bars(page, run)
@@ -85,7 +100,7 @@ def test_a_pinned_token_is_no_query_and_its_weight_is_written_in_both_runs(open_
     key(page, "base", 0).click()
     assert set(page.locator("[data-pinned]").evaluate_all("all => all.map(n => n.dataset.pos)")) == {"0"}
     ((layer, head),) = selected_cells(page)
-    for run, weights in zip(RUNS, view._patterns(layer)[:, head, 0], strict=True):
+    for run, weights in zip(RUNS, view._reader.pattern("cross", layer)[:, head, 0], strict=True):
         shown = half(page, run).locator(".mv-bars > b").all_inner_texts()
         assert sorted(map(float, shown)) == pytest.approx(sorted(weights.tolist()), abs=0.00501)
     page.keyboard.press("Escape")
@@ -113,7 +128,7 @@ def test_prompts_are_italic_and_hidden_with_special_tokens(open_snapshot, view):
         expect(key(page, "source", pos)).to_have_css("font-style", style)
     page.get_by_label("hide special and prompt tokens").check()
     ((layer, head),) = selected_cells(page)
-    for run, weights in zip(RUNS, view._patterns(layer)[:, head, 0], strict=True):
+    for run, weights in zip(RUNS, view._reader.pattern("cross", layer)[:, head, 0], strict=True):
         kept = [pos for pos, segment in enumerate(segments) if segment in ("query", "doc")]
         assert sorted(drawn_bars(page, run)) == kept
         hidden = round(100 * (1 - float(weights[kept].sum())))
@@ -131,7 +146,7 @@ def test_in_a_long_text_the_query_and_its_strongest_keys_stay_in_sight(open_snap
         expect(label).to_be_in_viewport(ratio=1)
         expect(strongest).to_be_in_viewport(ratio=1)
     ((layer, head),) = selected_cells(page)
-    order = np.argsort(-long_view._patterns(layer)[1, head, 0], kind="stable")
+    order = np.argsort(-long_view._reader.pattern("cross", layer)[1, head, 0], kind="stable")
     listed = half(page, "source").locator(".mv-query-label button")
     assert listed.evaluate_all("all => all.map(n => Number(n.dataset.pos))") == order[:6].tolist()
     for i in range(6):
@@ -152,15 +167,16 @@ def test_a_long_text_can_be_read_at_every_width(open_snapshot, long_view, width,
 
 def test_a_head_that_sees_one_position_gets_a_sentence(open_snapshot, monot5):
     page = open_snapshot(mv.show_patching(monot5, QUERY, DOC, mv.perturb.append("lava"), stack="decoder", wait=True))
-    expect(page.get_by_role("heading", name="Heads of the decoder's self-attention")).to_be_visible()
+    expect(page.locator(".mv-heads").get_by_role("heading", name="decoder's self-attention")).to_be_visible()
     expect(page.locator(".mv-lines .mv-hint")).to_contain_text("all of this head's attention goes to its own position")
-    expect(page.locator(".mv-half, .mv-check, .mv-lines button")).to_have_count(0)
+    expect(page.locator(".mv-lines .mv-half, .mv-lines .mv-check, .mv-lines button")).to_have_count(0)
 
 
 def test_the_encoder_has_lines_and_its_name(open_snapshot, monot5):
-    view = mv.show_patching(monot5, QUERY, DOC[:90], mv.perturb.append("lava"), wait=True)
+    view = mv.show_patching(monot5, QUERY, DOC[:90], mv.perturb.append("lava"), stack="encoder", wait=True)
     page = open_snapshot(view)
-    expect(page.get_by_role("heading", name="Heads of the encoder")).to_be_visible()
+    expect(page.locator(".mv-heads").get_by_role("heading", name="encoder", exact=True)).to_be_visible()
+    draw_share(page, 0.9)
     ((layer, head),) = selected_cells(page)
     assert {run: drawn_edges(page, run) for run in RUNS} == edges_of(view, layer, head)
     expect(page.get_by_role("button", name="Q→D")).to_be_visible()
@@ -173,12 +189,39 @@ def test_every_node_that_takes_the_focus_asks_jupyterlab_to_leave_its_keys_alone
     assert unguarded(el) == []
 
 
-def test_the_golden_state_and_one_of_before_there_were_labels_are_drawn(open_host):
+def test_the_golden_state_is_drawn_and_one_of_an_older_format_is_refused_in_words(open_host):
     state = json.loads(golden.CROSS_PATH.read_text(encoding="utf-8"))
-    older = json.loads(golden.PATH.read_text(encoding="utf-8"))
-    del older["spec"]["attention"]["query_labels"], older["spec"]["attention"]["key_labels"]
+    older = {**state, "spec": {**state["spec"], "format": 1}}
     page = open_host()
     page.evaluate("states => states.map((state, i) => mechviz.mount_snapshot(newHost(`file${i}`), state))", [state, older])
     expect(page.locator("#file0 .mv-bars > i")).to_have_count(18)
-    expect(page.locator("#file1 .mv-column")).to_have_count(4)
-    expect(page.locator("#file1 .mv-all-lines line").first).to_be_attached()
+    expect(page.locator("#file1 .mv-error")).to_contain_text("format 1")
+
+
+def test_three_stacks_have_a_grid_each_and_one_selection(open_snapshot, monot5):
+    """A head of one stack, opened, takes the selection from the others; each draws what is its own."""
+    view = mv.show_patching(monot5, QUERY, DOC[:90], mv.perturb.append("lava"), wait=True)
+    page = open_snapshot(view)
+    titles = ["encoder", "decoder's self-attention", "decoder's cross-attention"]
+    assert page.locator(".mv-heads .mv-stack h4").all_inner_texts() == titles
+    names = ["encoder", "decoder", "cross"]
+    assert [stack["name"] for stack in view.spec["stacks"]] == names
+    for name, title in zip(names, titles, strict=True):
+        grid = page.get_by_role("grid", name=title)
+        result = view.results[f"{name}.heads"]
+        expect(heads(grid)).to_have_count(result.effects.size)
+        for layer, head in np.ndindex(result.effects.shape):
+            cell(grid, layer, head).hover()
+            shown = page.locator(".mv-card > *")
+            expect(shown.first).to_have_text(f"Layer {layer}, head {head} of the {title}")
+            assert number(shown.nth(1).inner_text()) == pytest.approx(float(result.effects[layer, head]), abs=0.00501)
+        cell(grid, 0, 1).click()
+        assert selected_cells(page) == [(0, 1)]
+        assert selected_cells(grid) == [(0, 1)]
+    expect(page.locator(".mv-bars > i").first).to_be_visible()
+    cell(page.get_by_role("grid", name="encoder"), 1, 1).click()
+    draw_share(page, 0.9)
+    pattern = view._reader.pattern("encoder", 1)[:, 1]
+    for run, matrix in zip(RUNS, pattern, strict=True):
+        expected = set(zip(*(a.tolist() for a in wire.strongest_edges(matrix)), strict=True))
+        assert drawn_edges(page, run) == expected

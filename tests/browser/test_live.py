@@ -8,27 +8,29 @@ from playwright.sync_api import expect
 
 import mechviz as mv
 from mechviz import snapshot
-from mechviz.views import patching as patching_view
+from mechviz.views import view as view_module
+from tests.browser.examples import DOC, QUERY
 from tests.browser.page import (
+    answer,
     cell,
     colours,
     contrasts,
+    draw_share,
     drawn_edges,
     edges_of,
     encoded,
     focused_cell,
+    heads,
     luminance,
     mount,
     selected_cells,
+    set_trait,
     traits_of,
     unguarded,
 )
 from tests.golden import PATH
 
 pytestmark = pytest.mark.browser
-
-QUERY = "why are hot springs warm"
-DOC = "Hot springs are warm because water is heated by rock and rises again through cracks."
 
 
 @pytest.fixture(scope="module")
@@ -38,34 +40,18 @@ def view(dot):
 
 
 def held_heads(view):
-    return [(entry["layer"], entry["head"]) for entry in view.spec["attention"]["heads"]]
+    return [(entry["layer"], entry["head"]) for key, entry in view.spec["held"].items() if key.startswith("attention.")]
 
 
 def missing_head(view):
     return next(at for at in np.ndindex(view.result.effects.shape) if at not in held_heads(view))
 
 
-def answer(page, view, monkeypatch, host="host"):
-    """Let Python answer the last message that the browser sent, as the kernel would."""
-    page.wait_for_function("host => models[host].sent.length > 0", arg=host)
-    message = page.evaluate("host => models[host].sent.at(-1)", host)
-    replies = []
-    monkeypatch.setattr(view, "send", lambda content, buffers=(): replies.append((content, list(buffers))))
-    view._answer(view, message, [])
-    ((content, buffers),) = replies
-    data = list(encoded({str(i): data for i, data in enumerate(buffers)}).values())
-    page.evaluate("([host, content, data]) => models[host].emit('msg:custom', content, data.map(decode))", [host, content, data])
-    return message
-
-
-def set_trait(page, name, value, host="host"):
-    page.evaluate("([host, name, value]) => models[host].set(name, value)", [host, name, value])
-
-
 def set_cells(page, view, **changes):
-    cells = {name: np.frombuffer(data, dtype="u1" if name == "state" else "<f4").copy() for name, data in view.cells.items()}
+    """Set the cells of the heads, each changed as asked."""
+    cells = {name: np.frombuffer(data, dtype="u1" if "state" in name else "<f4").copy() for name, data in view.cells.items()}
     for name, change in changes.items():
-        cells[name] = change(cells[name])
+        cells[f"doc.heads.{name}"] = change(cells[f"doc.heads.{name}"])
     page.evaluate("cells => models.host.set('cells', decodeAll(cells))", encoded({n: a.tobytes() for n, a in cells.items()}))
 
 
@@ -124,7 +110,7 @@ def test_one_widget_shown_twice_is_one_selection(open_host, view):
     cell(first, *target).click()
     expect(cell(page.locator("#second"), *target)).to_have_attribute("aria-selected", "true")
     page.evaluate("ends.first()")
-    set_trait(page, "selection", {"layer": 0, "head": 0, "pos": None}, "first")
+    set_trait(page, "selection", {**view.selection, "layer": 0, "head": 0}, "first")
     expect(cell(page.locator("#second"), 0, 0)).to_have_attribute("aria-selected", "true")
 
 
@@ -134,7 +120,7 @@ def test_a_hidden_widget_is_drawn_when_it_is_shown(open_host, view):
     el = mount(page, traits_of(view))
     expect(el.get_by_role("gridcell")).to_have_count(0)
     page.evaluate("document.getElementById('host').style.display = ''")
-    expect(el.get_by_role("gridcell")).to_have_count(12)
+    expect(heads(el)).to_have_count(12)
 
 
 def test_a_shadow_root_is_a_host_too(open_host, view):
@@ -169,7 +155,7 @@ def test_exact_values_replace_the_preview_as_they_come(open_host, view):
     el = mount(page, traits_of(view, state="running", done=0, live=True))
     set_cells(page, view, state=lambda state: state * 0 + 1, effects=lambda effects: effects * 0 + 0.125)
     expect(cell(el, 0, 1)).to_have_attribute("data-state", "1")
-    expect(el.locator(".mv-status")).to_contain_text("exact 0 of 12")
+    expect(el.locator(".mv-status")).to_contain_text("exact 0 of 15")
     cell(el, 0, 1).hover()
     expect(el.locator(".mv-card")).to_contain_text("0.13 of the change")
     set_cells(page, view)
@@ -177,7 +163,7 @@ def test_exact_values_replace_the_preview_as_they_come(open_host, view):
     expect(cell(el, 0, 1)).to_have_attribute("data-state", "2")
     shown = f"{float(view.result.effects[0, 1]):+.2f}".replace("-", "−")
     expect(el.locator(".mv-card")).to_contain_text(f"{shown} of the change")
-    expect(el.locator(".mv-status")).to_contain_text("exact, 12 cells")
+    expect(el.locator(".mv-status")).to_contain_text("exact, 15 cells")
 
 
 def test_the_cancel_button_asks_the_kernel_and_is_there_only_while_something_runs(open_host, view):
@@ -187,7 +173,7 @@ def test_the_cancel_button_asks_the_kernel_and_is_there_only_while_something_run
     cancel.click()
     assert page.evaluate("models.host.sent") == [{"type": "cancel"}]
     set_trait(page, "progress", {**view.progress, "state": "cancelled", "done": 5, "live": True})
-    expect(el.locator(".mv-status")).to_contain_text("cancelled: exact 5 of 12")
+    expect(el.locator(".mv-status")).to_contain_text("cancelled: exact 5 of 15")
     expect(cancel).to_have_count(0)
     set_trait(page, "progress", {**view.progress, "state": "running", "live": False})
     expect(cancel).to_have_count(0)
@@ -197,15 +183,16 @@ def test_a_failed_computation_says_why_as_text(open_host, view):
     page = open_host()
     why = "NonFiniteError: patching z of head 2 in layer 1 gave the score nan <b id=injected>x</b>"
     el = mount(page, traits_of(view, state="failed", done=4, message=why, live=True))
-    expect(el.locator(".mv-status")).to_have_text(f"failed after 4 of 12: {why}")
+    expect(el.locator(".mv-status")).to_have_text(f"failed after 4 of 15: {why}")
     expect(el.locator("#injected")).to_have_count(0)
 
 
 def test_python_moves_the_selection(open_host, view):
     page = open_host()
     el = mount(page, traits_of(view))
+    draw_share(el, 0.9)
     target = held_heads(view)[3]
-    set_trait(page, "selection", {"layer": target[0], "head": target[1], "pos": 2})
+    set_trait(page, "selection", {**view.selection, "layer": target[0], "head": target[1], "pos": 2})
     expect(cell(el, *target)).to_have_attribute("aria-selected", "true")
     assert drawn_edges(el, "base") == edges_of(view, *target)["base"]
     expect(el.locator(".mv-column [data-pinned]")).to_have_count(4)
@@ -216,12 +203,20 @@ def test_the_browsers_selection_is_what_python_accepts(open_host, view):
     page = open_host()
     el = mount(page, traits_of(view))
     target = held_heads(view)[4]
+    cell(el, *target).click(modifiers=["Shift"])
     cell(el, *target).click()
     el.locator(".mv-column[data-side=to] [data-pos='3']").first.click()
     page.wait_for_function("models.host.saved > 0 && models.host.traits.selection.pos === 3")
     selection = page.evaluate("models.host.traits.selection")
     view.selection = selection
-    assert view.selection == {"layer": target[0], "head": target[1], "pos": 3}
+    assert view.selection == {
+        "stack": "doc",
+        "layer": target[0],
+        "head": target[1],
+        "pos": 3,
+        "key_pos": None,
+        "heads": [["doc", *target]],
+    }
 
 
 def test_a_head_that_did_not_come_is_fetched_and_drawn(open_host, view, monkeypatch):
@@ -231,8 +226,9 @@ def test_a_head_that_did_not_come_is_fetched_and_drawn(open_host, view, monkeypa
     cell(el, layer, head).click()
     expect(el.get_by_role("status", name="reading")).to_be_visible()
     message = answer(page, view, monkeypatch)
-    assert (message["type"], message["layer"], message["head"]) == ("attention", layer, head)
+    assert message == {"type": "attention", "id": message["id"], "stack": "doc", "layer": layer, "head": head}
     expect(el.locator(".mv-half")).to_have_count(2)
+    draw_share(el, 0.9)
     expected = edges_of(view, layer, head)
     assert {run: drawn_edges(el, run) for run in expected} == expected
     cell(el, *held_heads(view)[0]).click()
@@ -246,7 +242,7 @@ def test_a_kernel_that_fails_says_why_and_can_be_asked_again(open_host, view, mo
     el = mount(page, traits_of(view, live=True))
     cell(el, *missing_head(view)).click()
     with monkeypatch.context() as patched:
-        patched.setattr(view, "_patterns", lambda layer: [][layer])
+        patched.setattr(view._reader, "pattern", lambda _stack, layer: [][layer])
         answer(page, view, patched)
     expect(el.locator(".mv-lines .mv-error")).to_contain_text("IndexError: list index out of range")
     page.evaluate("models.host.sent = []")
@@ -279,14 +275,15 @@ def test_cells_that_do_not_fit_are_told_and_the_older_ones_stay(open_host, view)
     el = mount(page, traits_of(view))
     set_cells(page, view, effects=lambda effects: effects[:5])
     expect(el.locator(".mv-error")).to_contain_text("5 numbers")
-    expect(el.get_by_role("gridcell")).to_have_count(12)
+    expect(heads(el)).to_have_count(12)
     set_cells(page, view)
     expect(el.locator(".mv-error")).to_have_count(0)
 
 
 def test_a_view_of_many_heads_asks_only_for_what_is_opened(open_host, view, monkeypatch):
-    monkeypatch.setattr(patching_view, "_LIVE_HEADS", 1)
-    lean = mv.views.PatchingView(view.result, view._patterns)
+    monkeypatch.setattr(view_module, "LIVE_HEADS", 1)
+    lean = mv.views.PatchingView(view.result, view._reader)
+    assert len(held_heads(lean)) == 1
     page = open_host()
     el = mount(page, traits_of(lean, live=True))
     expect(el.locator(".mv-half")).to_have_count(2)
@@ -301,7 +298,10 @@ HEARD = """() => {
 }"""
 
 
-@pytest.mark.parametrize("where", ["[role=gridcell]", ".mv-column [role=option]", ".mv-top button", "input", "summary"])
+@pytest.mark.parametrize(
+    "where",
+    ["[role=gridcell]", ".mv-column [role=option]", ".mv-top button", "input", "input[type=range]", "[role=tab]", "summary"],
+)
 def test_plain_keys_stay_inside_and_the_notebooks_own_go_on(open_host, view, where):
     page = open_host()
     el = mount(page, traits_of(view))

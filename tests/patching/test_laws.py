@@ -181,7 +181,7 @@ def test_a_hook_of_the_users_own_counts(ranker, where):
         nothing = scores_of(session, [[Edit(name, lambda activation: activation)] for name in names])
         assert np.abs(nothing - hooked.pair.base_score).max() <= close(hooked.pair.base_score)
         _, cache = ranker.run_with_cache(QUERY, session.pair.changed, "pattern")
-        np.testing.assert_allclose(session.pattern(1)[1], cache["pattern", 1][0], atol=1e-5)
+        np.testing.assert_allclose(session.reading.pattern(1)[1], cache["pattern", 1][0], atol=1e-5)
     finally:
         handle.remove()
 

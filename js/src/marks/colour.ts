@@ -1,5 +1,5 @@
 /** Colours of values. Measured for colour blindness and mirror symmetric in lightness, so a grey print keeps size. */
-type Rgb = readonly [number, number, number];
+export type Rgb = readonly [number, number, number];
 
 const parse = (hex: string): Rgb => [
   Number.parseInt(hex.slice(1, 3), 16),
@@ -24,6 +24,18 @@ export function diverging(value: number, limit: number, dark: boolean): Rgb {
   const [from, to] = [ramp[low] as Rgb, ramp[low + 1] as Rgb];
   const mix = (channel: 0 | 1 | 2) =>
     Math.round(from[channel] + (to[channel] - from[channel]) * (place - low));
+  return [mix(0), mix(1), mix(2)];
+}
+
+const SEQUENTIAL = { light: parse("#0a5a9c"), dark: parse("#8cc8ff") };
+const PAGE = { light: parse("#ffffff"), dark: parse("#15171a") };
+
+/** Colour of a share from 0 to 1, from the page's own colour to full blue, by the square root of the share. */
+export function sequential(share: number, dark: boolean): Rgb {
+  const theme = dark ? "dark" : "light";
+  const t = Math.sqrt(Math.max(0, Math.min(1, share)));
+  const [from, to] = [PAGE[theme], SEQUENTIAL[theme]];
+  const mix = (channel: 0 | 1 | 2) => Math.round(from[channel] + (to[channel] - from[channel]) * t);
   return [mix(0), mix(1), mix(2)];
 }
 

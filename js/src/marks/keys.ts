@@ -1,5 +1,4 @@
 /** Keys of the grid, and which keys are ours at all. */
-import type { Cell } from "../store";
 
 type Chord = Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey" | "altKey" | "shiftKey">;
 
@@ -12,35 +11,38 @@ export function isOurs({ key, ctrlKey, metaKey, altKey, shiftKey }: Chord): bool
   return !(key === "Enter" && shiftKey);
 }
 
+/** A place in a matrix: rows count from the bottom. */
+export type Place = { row: number; column: number };
+
 /** Enter or Space by itself: selects a cell, pins a token. */
 export const isPick = (chord: Chord) => isOurs(chord) && (chord.key === "Enter" || chord.key === " ");
 
-/** Where a key moves the focus in the grid; layer 0 is the bottom row. Null when the key does not move. */
-export function moveCell(
+/** Where a key moves the focus in a matrix whose row 0 is at the bottom. Null when the key does not move. */
+export function movePlace(
   chord: Chord,
-  { layer, head }: Cell,
-  [n_layers, n_heads]: [number, number],
-): Cell | null {
+  { row, column }: Place,
+  [n_rows, n_columns]: [number, number],
+): Place | null {
   const { key, ctrlKey, metaKey, altKey } = chord;
   const corner = ctrlKey && (key === "Home" || key === "End");
   if (metaKey || altKey || (ctrlKey && !corner)) return null; // the host's chords
-  const to = (next: Cell): Cell => ({
-    layer: Math.max(0, Math.min(n_layers - 1, next.layer)),
-    head: Math.max(0, Math.min(n_heads - 1, next.head)),
+  const to = (next: Place): Place => ({
+    row: Math.max(0, Math.min(n_rows - 1, next.row)),
+    column: Math.max(0, Math.min(n_columns - 1, next.column)),
   });
   switch (key) {
     case "ArrowUp":
-      return to({ layer: layer + 1, head });
+      return to({ row: row + 1, column });
     case "ArrowDown":
-      return to({ layer: layer - 1, head });
+      return to({ row: row - 1, column });
     case "ArrowLeft":
-      return to({ layer, head: head - 1 });
+      return to({ row, column: column - 1 });
     case "ArrowRight":
-      return to({ layer, head: head + 1 });
+      return to({ row, column: column + 1 });
     case "Home":
-      return to({ layer: ctrlKey ? n_layers - 1 : layer, head: 0 });
+      return to({ row: ctrlKey ? n_rows - 1 : row, column: 0 });
     case "End":
-      return to({ layer: ctrlKey ? 0 : layer, head: n_heads - 1 });
+      return to({ row: ctrlKey ? 0 : row, column: n_columns - 1 });
     default:
       return null;
   }

@@ -1,5 +1,5 @@
 /** The two texts cut into rows that stay level, with long equal stretches folded. Positions index both runs. */
-import type { Change, Spec, TokenSpec } from "../wire";
+import type { Change, TextSpec, TokenSpec } from "../wire";
 
 export type Row = { kind: "tokens" | "fold"; positions: number[] };
 
@@ -15,10 +15,10 @@ export function joins(tokens: TokenSpec, pos: number): boolean {
 }
 
 /** Positions that the two texts show: those of the side that changed; specials and prompts are not text. */
-export function textPositions({ tokens, side, alignment }: Spec): number[] {
+export function textPositions({ base, source, alignment }: TextSpec, side: string): number[] {
   const all = [...alignment.keys()];
   const ofSide = (pos: number) =>
-    [tokens.base, tokens.source].some((run) => run.segments[pos] === side || run.fillers[pos]);
+    [base, source ?? base].some((run) => run.segments[pos] === side || run.fillers[pos]);
   const wanted = all.filter(ofSide);
   return wanted.length ? wanted : all;
 }

@@ -38,7 +38,8 @@ export function signed(value: number, digits = 2): string {
 /** A weight between 0 and 1, as short as it can be read: .12, .004 */
 export const weightText = (weight: number) => weight.toFixed(weight < 0.01 ? 3 : 2).replace(/^0/, "");
 
-export const count = (value: number) => value.toLocaleString("en-US");
+/** 13,225; by hand, because the first `toLocaleString` of a page takes a tenth of a second. */
+export const count = (value: number) => String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 
 export function percent(share: number): string {
   const value = share * 100;

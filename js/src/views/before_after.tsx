@@ -4,8 +4,8 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { scoreDigits } from "../marks/cells";
 import { alignedRows, type Row, textDirection, textLabel, textPositions } from "../marks/rows";
 import { plain } from "../marks/scale";
-import type { Change, TokenSpec } from "../wire";
-import { keepFocus, useField, usePositionEvents, usePositionMarks } from "./hooks";
+import type { Change, TextSpec, TokenSpec } from "../wire";
+import { keepFocus, useField, usePatching, usePositionEvents, usePositionMarks } from "./hooks";
 
 const NARROW = 640; // width of the view, and of this panel, below which the texts stand one above the other
 const TIGHT = 380;
@@ -13,7 +13,7 @@ const TIGHT = 380;
 type Text = "original" | "perturbed";
 
 export function BeforeAfter() {
-  const spec = useField("spec");
+  const spec = usePatching();
   const [opened, setOpened] = useState<ReadonlySet<number>>(new Set());
   const root = useRef<HTMLDivElement>(null);
   const width = useField("width");
@@ -23,11 +23,13 @@ export function BeforeAfter() {
   const { pin: _, ...events } = usePositionEvents("both");
   usePositionMarks(root);
   const forward = spec.direction === "perturbed->original";
-  const original = forward ? spec.tokens.base : spec.tokens.source;
-  const perturbed = forward ? spec.tokens.source : spec.tokens.base;
-  const { alignment, scores } = spec;
+  const text = spec.texts[spec.text] as TextSpec;
+  const [base, source] = [text.base, text.source as TokenSpec];
+  const [original, perturbed] = forward ? [base, source] : [source, base];
+  const { scores } = spec;
+  const { alignment } = text;
   const rows = useMemo(
-    () => alignedRows(textPositions(spec), alignment, [original, perturbed], opened),
+    () => alignedRows(textPositions(text, spec.side), alignment, [original, perturbed], opened),
     [spec, opened],
   );
   const direction = textDirection(

@@ -1,50 +1,30 @@
-/** What the grid's colours and marks mean, and the choice of unit. */
-import type { GridValues } from "../marks/cells";
+/** What the grids' colours and marks mean. */
+import type { Grids } from "../marks/cells";
 import { gradient } from "../marks/colour";
 import { plain, signed } from "../marks/scale";
-import type { Unit } from "../store";
-import { metricDefined, NOT_COMPUTED, PREVIEW } from "../wire";
-import { useField, useView } from "./hooks";
+import { NOT_COMPUTED, PREVIEW } from "../wire";
+import type { GridLook } from "./grid_controls";
+import { useField } from "./hooks";
 
 const MEANINGS: Record<string, string> = {
   effect: "0 = nothing moved, 1 = the whole change",
   raw: "patched minus base score (0 = nothing moved)",
   robust: "score difference over \u221a(1 + change\u00b2) (0 = nothing moved)",
+  rank: "places that the document moves up (+) or down (\u2212)",
+  values: "as they were given; white or black is 0",
 };
 
-export function UnitToggle() {
-  const { store } = useView();
-  const unit = useField("unit");
-  const spec = useField("spec");
-  const units: [Unit, string][] = [
-    ["effect", spec.grid.metric],
-    ["score", "score difference"],
-  ];
-  const closed = !metricDefined(spec);
-  return (
-    <fieldset class="mv-toggle" aria-label="unit of the grid">
-      {units.map(([value, label]) => (
-        <button
-          key={value}
-          type="button"
-          data-lm-suppress-shortcuts
-          aria-pressed={unit === value}
-          disabled={value === "effect" && closed}
-          title={value === "effect" && closed ? spec.gate.message : undefined}
-          onClick={() => store.set("unit", value)}
-        >
-          {label}
-        </button>
-      ))}
-    </fieldset>
-  );
-}
-
-export function GridLegend({ grid }: { grid: GridValues }) {
+export function GridLegend({ grids, look }: { grids: Grids; look: GridLook }) {
   const dark = useField("dark");
-  const { unit, metric, limit, digits } = grid;
-  const any = (state: number) => grid.state.includes(state);
-  const over = grid.values.some((value) => Math.abs(value) > limit);
+  const { unit, metric, limit, digits, stacks } = grids;
+  const states = stacks.flatMap(({ state, mlps }) => [state, ...(mlps ? [mlps.state] : [])]);
+  const any = (state: number) => states.some((all) => all.includes(state));
+  const values = stacks.flatMap((grid) => [grid.values, ...(grid.mlps ? [grid.mlps.values] : [])]);
+  const over = values.some((all) => all.some((value) => Math.abs(value) > limit));
+  const meaning =
+    unit === "effect"
+      ? (MEANINGS[metric] ?? `the metric ${metric}, computed in Python`)
+      : MEANINGS[unit === "score" ? "raw" : "rank"];
   return (
     <div class="mv-legend">
       <div class="mv-ramp">
@@ -52,12 +32,10 @@ export function GridLegend({ grid }: { grid: GridValues }) {
         <div class="mv-ramp-numbers">
           <span>{signed(-limit, digits)}</span>
           <span>0</span>
-          <span title="99th percentile of the values' sizes">{signed(limit, digits)}</span>
+          <span title="99th percentile of the heads' sizes">{signed(limit, digits)}</span>
         </div>
       </div>
-      <p>
-        {unit === "score" ? MEANINGS.raw : (MEANINGS[metric] ?? `the metric ${metric}, computed in Python`)}
-      </p>
+      <p>{meaning}</p>
       <ul>
         {limit > 0 && <li>+ − at least half of the scale</li>}
         {any(PREVIEW) && (
@@ -73,6 +51,16 @@ export function GridLegend({ grid }: { grid: GridValues }) {
         {over && (
           <li>
             <span class="mv-cell mv-swatch" data-state={2} data-over /> beyond ±{plain(limit, digits)}
+          </li>
+        )}
+        {look.top > 0 && (
+          <li>
+            <span class="mv-cell mv-swatch" data-state={2} data-top /> of the {look.top} strongest
+          </li>
+        )}
+        {stacks.some(({ low }) => low) && (
+          <li>
+            <span class="mv-cell mv-swatch" data-state={2} data-unsure /> 95% interval holds 0
           </li>
         )}
       </ul>

@@ -1,8 +1,8 @@
 /** What was asked and what the score did. */
 import { scoreDigits } from "../marks/cells";
 import { linear, plain, signed } from "../marks/scale";
-import type { Spec } from "../wire";
-import { useField } from "./hooks";
+import type { Patching, PatchingSpec } from "../wire";
+import { usePatching } from "./hooks";
 
 const DIRECTIONS = {
   "perturbed->original": "activations of the perturbed text are patched into the run of the original",
@@ -10,7 +10,7 @@ const DIRECTIONS = {
 };
 
 export function Header() {
-  const spec = useField("spec");
+  const spec = usePatching();
   const { ranker, scores, direction } = spec;
   const digits = scoreDigits(spec);
   const delta = scores.perturbed - scores.original;
@@ -49,14 +49,14 @@ export function Header() {
   );
 }
 
-function rankText({ original, perturbed, of }: NonNullable<Spec["ranks"]>): string {
+function rankText({ original, perturbed, of }: NonNullable<Patching["ranks"]>): string {
   if (original === perturbed) return `rank ${original} of ${of}, unchanged`;
   const move = original > perturbed ? `up ${original - perturbed}` : `down ${perturbed - original}`;
   return `rank ${original} → ${perturbed} of ${of} (${move})`;
 }
 
 /** The scores of the two runs that are patched, which differ from the texts' own by what the fillers cost. */
-function RunScores({ spec, digits }: { spec: Spec; digits: number }) {
+function RunScores({ spec, digits }: { spec: PatchingSpec; digits: number }) {
   const { scores, direction, filler } = spec;
   const [of_base, of_source] =
     direction === "perturbed->original"
@@ -85,7 +85,7 @@ const MARGIN = 58;
 const AXIS = 32;
 
 /** Original and perturbed score on one axis; the competitors of the candidate list are grey ticks. */
-function Dumbbell({ spec }: { spec: Spec }) {
+function Dumbbell({ spec }: { spec: PatchingSpec }) {
   const { original, perturbed } = spec.scores;
   const competitors = (spec.ranks?.competitors ?? []).filter(Number.isFinite);
   const all = [original, perturbed, ...competitors];

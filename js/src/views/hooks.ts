@@ -1,8 +1,10 @@
 import { createContext, type RefObject } from "preact";
-import { useContext, useLayoutEffect, useMemo, useState } from "preact/hooks";
-import { type GridValues, gridValues } from "../marks/cells";
+import { useContext, useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks";
+import type { Load } from "../loads";
+import { type Grids, gridsOf } from "../marks/cells";
 import type { Connection } from "../model";
-import type { Side, State } from "../store";
+import type { Cell, Side, State } from "../store";
+import { type Head, type PatchingSpec, patchingOf } from "../wire";
 
 export const ViewContext = createContext<Connection | null>(null);
 
@@ -30,9 +32,24 @@ export function useField<K extends keyof State>(key: K): State[K] {
   return value;
 }
 
-export function useGrid(): GridValues {
+export function useGrids(): Grids {
   const [spec, cells, unit] = [useField("spec"), useField("cells"), useField("unit")];
-  return useMemo(() => gridValues(spec, cells, unit), [spec, cells, unit]);
+  return useMemo(() => gridsOf(spec, cells, unit), [spec, cells, unit]);
+}
+
+/** The spec of a view of a perturbed pair. */
+export const usePatching = (): PatchingSpec => patchingOf(useField("spec"));
+
+/** What has this key: loaded, on its way, failed; asked for where a kernel can answer. Undefined where it cannot be had. */
+export function useLoad<T>(key: string, message: object | null): Load<T> | undefined {
+  const { ask } = useView();
+  const [loads, progress] = [useField("loads"), useField("progress")];
+  const state = loads.get(key) as Load<T> | undefined;
+  const missing = !state && progress.live && message !== null;
+  useEffect(() => {
+    if (missing) ask(key, message as object);
+  }, [missing, key, ask]);
+  return missing ? { status: "waiting" } : state;
 }
 
 /**
@@ -48,7 +65,8 @@ export function usePositionMarks(ref: RefObject<HTMLElement>): void {
       const set = (name: string, pos: number | null | undefined) => {
         for (const node of root.querySelectorAll(`[${name}]`)) node.removeAttribute(name);
         if (pos === null || pos === undefined) return;
-        for (const node of root.querySelectorAll(`[data-pos="${pos}"]`)) node.setAttribute(name, "");
+        // A node may stand for several positions.
+        for (const node of root.querySelectorAll(`[data-pos~="${pos}"]`)) node.setAttribute(name, "");
       };
       set("data-hovered", store.get("hovered_pos")?.pos);
       set("data-pinned", store.get("selection").pos);
@@ -71,7 +89,7 @@ export function useFocusedPos(): { pos: number; side: Side } | null {
 
 const posOf = (event: Event) => {
   const pos = (event.target as Element).closest<HTMLElement>("[data-pos]")?.dataset.pos;
-  return pos === undefined ? null : Number(pos);
+  return pos === undefined ? null : Number.parseInt(pos, 10);
 };
 
 /** Hover previews a position, click pins it, and a click on the pinned one frees it. */
@@ -94,4 +112,27 @@ export function usePositionEvents(side: Side) {
     store.set("pinned_side", side);
     select({ pos: same ? null : pos });
   }
+}
+
+/** Open a head in the lines, or add it to those that are compared and patched together. */
+export function useHeadEvents() {
+  const { store, select } = useView();
+  return {
+    open({ stack, layer, head }: Cell) {
+      const { stacks } = store.get("spec");
+      const textOf = (of: string) => stacks.find(({ name }) => name === of)?.text;
+      // Positions of one text mean nothing in another.
+      const same_text = textOf(stack) === textOf(store.get("selection").stack);
+      select({ stack, layer, head, ...(!same_text && { pos: null, key_pos: null }) });
+      const tab = store.get("tab");
+      const there = store.get("spec").panels.includes("lines");
+      if (there && tab !== null && tab !== "lines" && tab !== "neurons") store.set("tab", "lines");
+    },
+    toggle({ stack, layer, head }: Cell) {
+      const { heads } = store.get("selection");
+      const rest = heads.filter(([a, b, c]) => !(a === stack && b === layer && c === head));
+      const added: Head[] = rest.length < heads.length ? rest : [...heads, [stack, layer, head]];
+      select({ heads: added });
+    },
+  };
 }

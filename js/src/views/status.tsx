@@ -9,9 +9,10 @@ export function Status() {
   const fault = useField("fault");
   const { state, done, total, seconds, message, agreement, live } = progress;
   const banners = [...spec.banners];
+  const { gate } = spec;
   // Python may tell of the gate in a banner of its own; once is enough.
-  if (!spec.gate.open && !banners.some(({ text }) => text === spec.gate.message)) {
-    banners.unshift({ level: "warn", text: spec.gate.message });
+  if (gate && !gate.open && !banners.some(({ text }) => text === gate.message)) {
+    banners.unshift({ level: "warn", text: gate.message });
   }
   const agreed =
     agreement === null ? "" : `; correlation with the attribution preview r = ${agreement.toFixed(2)}`;
@@ -43,29 +44,31 @@ export function Status() {
           {text}
         </p>
       ))}
-      <div class="mv-status" data-state={state} data-panel data-lm-suppress-shortcuts tabIndex={-1}>
-        {state === "running" && (
-          <progress max={total || 1} value={done}>
-            {done}
-          </progress>
-        )}
-        <span>
-          {words}
-          {message && `: ${message}`}
-        </span>
-        {state === "running" && live && (
-          <button
-            type="button"
-            data-lm-suppress-shortcuts
-            onClick={(event) => {
-              keepFocus(event);
-              cancel();
-            }}
-          >
-            Cancel
-          </button>
-        )}
-      </div>
+      {total > 0 && (
+        <div class="mv-status" data-state={state} data-panel data-lm-suppress-shortcuts tabIndex={-1}>
+          {state === "running" && (
+            <progress max={total || 1} value={done}>
+              {done}
+            </progress>
+          )}
+          <span>
+            {words}
+            {message && `: ${message}`}
+          </span>
+          {state === "running" && live && (
+            <button
+              type="button"
+              data-lm-suppress-shortcuts
+              onClick={(event) => {
+                keepFocus(event);
+                cancel();
+              }}
+            >
+              Cancel
+            </button>
+          )}
+        </div>
+      )}
     </>
   );
 }

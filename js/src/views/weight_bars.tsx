@@ -3,23 +3,19 @@
  * a line would say nothing, so every key has a bar, and the place and its strongest keys stay in sight.
  */
 import { useMemo } from "preact/hooks";
+import type { Strand } from "../marks/edges";
 import { joins, tokenLabel } from "../marks/rows";
 import { weightText } from "../marks/scale";
-import type { TokenSpec } from "../wire";
+import type { TextSpec, TokenSpec } from "../wire";
 import { useField, useFocusedPos, usePositionEvents } from "./hooks";
-import type { LinesProps } from "./line_pair";
 
 const NUMBERED = 10;
 const LISTED = 6;
 
-/** Edges come by falling weight. */
-export function QueryLabel({
-  label,
-  tokens,
-  run,
-  indices,
-}: LinesProps & { label: string; tokens: TokenSpec }) {
-  const { alignment } = useField("spec");
+type LabelProps = { label: string; tokens: TokenSpec; text: TextSpec; strands: Strand[] };
+
+/** Strands come by falling weight; their lanes are positions. */
+export function QueryLabel({ label, tokens, text, strands }: LabelProps) {
   const { pos: pinned } = useField("selection");
   const { pin: _, ...events } = usePositionEvents("to");
   return (
@@ -27,51 +23,48 @@ export function QueryLabel({
       <div>
         <strong>{label}</strong>
         <ol aria-label="attends most to" {...events}>
-          {indices.slice(0, LISTED).map((i) => {
-            const pos = run.key_pos[i] as number;
-            return (
-              <li key={pos}>
-                <button type="button" data-lm-suppress-shortcuts data-pos={pos} aria-pressed={pos === pinned}>
-                  <bdi
-                    data-changed={alignment[pos] !== "equal" || undefined}
-                    data-joined={joins(tokens, pos) || undefined}
-                  >
-                    {tokenLabel(tokens, pos)}
-                  </bdi>{" "}
-                  {weightText(run.weight[i] as number)}
-                </button>
-              </li>
-            );
-          })}
+          {strands.slice(0, LISTED).map(({ to: pos, weight }) => (
+            <li key={pos}>
+              <button type="button" data-lm-suppress-shortcuts data-pos={pos} aria-pressed={pos === pinned}>
+                <bdi
+                  data-changed={text.alignment[pos] !== "equal" || undefined}
+                  data-joined={joins(tokens, pos) || undefined}
+                >
+                  {tokenLabel(tokens, pos)}
+                </bdi>{" "}
+                {weightText(weight)}
+              </button>
+            </li>
+          ))}
         </ol>
       </div>
     </div>
   );
 }
 
-export function WeightBars({ run, indices, height, limit }: LinesProps & { limit: number }) {
-  const { alignment } = useField("spec");
+type BarsProps = { text: TextSpec; strands: Strand[]; height: number; limit: number };
+
+export function WeightBars({ text, strands, height, limit }: BarsProps) {
   const focus = useFocusedPos();
-  const share = (i: number) => (run.weight[i] as number) / limit;
-  const top = (i: number) => `${(run.key_pos[i] as number) * height}px`;
+  const style = ({ to, weight }: Strand) => ({ top: `${to * height}px`, "--share": weight / limit });
   const bars = useMemo(
     () =>
-      indices.map((i) => (
+      strands.map((strand) => (
         <i
-          key={run.key_pos[i]}
-          data-changed={alignment[run.key_pos[i] as number] !== "equal" || undefined}
-          style={{ top: top(i), "--share": share(i) }}
+          key={strand.to}
+          data-changed={text.alignment[strand.to] !== "equal" || undefined}
+          style={style(strand)}
         />
       )),
-    [run, indices, height, limit, alignment],
+    [strands, height, limit, text],
   );
-  const numbered = indices.filter((i, place) => place < NUMBERED || run.key_pos[i] === focus?.pos);
+  const numbered = strands.filter(({ to }, place) => place < NUMBERED || to === focus?.pos);
   return (
     <div class="mv-bars" aria-hidden="true">
       {bars}
-      {numbered.map((i) => (
-        <b key={run.key_pos[i]} style={{ top: top(i), "--share": share(i) }}>
-          {weightText(run.weight[i] as number)}
+      {numbered.map((strand) => (
+        <b key={strand.to} style={style(strand)}>
+          {weightText(strand.weight)}
         </b>
       ))}
     </div>

@@ -1,0 +1,28 @@
+"""Figures: results as SVG in pure Python, and PNG from them. They need neither a browser nor torch."""
+
+from mechviz.figures.circuit import circuit_svg
+from mechviz.figures.grid import grid_svg
+from mechviz.figures.heads import heads_svg
+from mechviz.figures.lines import attention_svg, lines_svg
+from mechviz.figures.model import model_svg
+from mechviz.figures.neurons import neurons_svg
+from mechviz.figures.png import to_png
+from mechviz.figures.positions import positions_svg
+from mechviz.figures.ranking import ranking_svg
+from mechviz.figures.score_parts import score_svg
+from mechviz.figures.texts import texts_svg
+
+__all__ = [
+    "attention_svg",
+    "circuit_svg",
+    "grid_svg",
+    "heads_svg",
+    "lines_svg",
+    "model_svg",
+    "neurons_svg",
+    "positions_svg",
+    "ranking_svg",
+    "score_svg",
+    "texts_svg",
+    "to_png",
+]
