@@ -173,8 +173,10 @@ def own(chromium: Chromium) -> list[Row]:
     page.evaluate(_PAINTED, LINES)
     hover = timed(
         page,
-        lambda i: f"document.querySelector('[data-layer=\"{i}\"][data-head=\"3\"]').dispatchEvent("
-        "new PointerEvent('pointerover', { bubbles: true }))",
+        lambda i: (
+            f'document.querySelector(\'[data-layer="{i}"][data-head="3"]\').dispatchEvent('
+            "new PointerEvent('pointerover', { bubbles: true }))"
+        ),
         lambda i: f"document.querySelector('.mv-card strong')?.textContent === 'Layer {i}, head 3'",
     )
     row("hover answer", hover, 50)
@@ -191,17 +193,21 @@ def own(chromium: Chromium) -> list[Row]:
     held = [key.split(".")[2:] for key in view._still(144, 1_500_000)["spec"]["held"] if key.startswith("attention.")]
     switch = timed(
         page,
-        lambda i: f"document.querySelector('.mv-heads [data-layer=\"{held[i + 1][0]}\"][data-head=\"{held[i + 1][1]}\"]').click()",
-        lambda i: f"document.querySelector('.mv-lines h3').textContent.startsWith('Attention of layer {held[i + 1][0]}, head "
-        f"{held[i + 1][1]}') && {LINES}",
+        lambda i: f'document.querySelector(\'.mv-heads [data-layer="{held[i + 1][0]}"][data-head="{held[i + 1][1]}"]\').click()',
+        lambda i: (
+            f"document.querySelector('.mv-lines h3').textContent.startsWith('Attention of layer {held[i + 1][0]}, head "
+            f"{held[i + 1][1]}') && {LINES}"
+        ),
     )
     row(f"switch of the head, its data present, {len(tokens)} tokens", switch, 150)
     first = held[0]
-    page.evaluate(f"document.querySelector('.mv-heads [data-layer=\"{first[0]}\"][data-head=\"{first[1]}\"]').click()")
+    page.evaluate(f'document.querySelector(\'.mv-heads [data-layer="{first[0]}"][data-head="{first[1]}"]\').click()')
     matrix = timed(
         page,
-        lambda i: "[...document.querySelectorAll('.mv-lines-bar button')].find((b) => b.textContent === "
-        f"'{'matrix' if i % 2 == 0 else 'lines'}').click()",
+        lambda i: (
+            "[...document.querySelectorAll('.mv-lines-bar button')].find((b) => b.textContent === "
+            f"'{'matrix' if i % 2 == 0 else 'lines'}').click()"
+        ),
         lambda i: f"document.querySelectorAll('.mv-matrix canvas').length === {2 if i % 2 == 0 else 0}",
     )
     row(f"two {len(tokens)} x {len(tokens)} heat maps (both runs)", matrix, 100)
@@ -237,9 +243,13 @@ def beside_bertviz(chromium: Chromium) -> list[Row]:
         layer = "[...document.querySelectorAll('.mv-picker select')].at(-2)"
         my_switch = timed(
             page,
-            lambda i, layer=layer: f"const list = {layer}; list.value = '{(i + 1) % 3}'; "
-            "list.dispatchEvent(new Event('change', { bubbles: true }))",
-            lambda i: f"document.querySelector('.mv-lines h3').textContent.startsWith('Attention of layer {(i + 1) % 3},') && {LINES}",
+            lambda i, layer=layer: (
+                f"const list = {layer}; list.value = '{(i + 1) % 3}'; "
+                "list.dispatchEvent(new Event('change', { bubbles: true }))"
+            ),
+            lambda i: (
+                f"document.querySelector('.mv-lines h3').textContent.startsWith('Attention of layer {(i + 1) % 3},') && {LINES}"
+            ),
         )
         page.close()
         for view in ("head_view", "model_view"):
@@ -259,12 +269,13 @@ def beside_bertviz(chromium: Chromium) -> list[Row]:
     return rows
 
 
-_DRAWN = {"head_view": "document.querySelectorAll('#svg line, svg line').length > 100", "model_view": "document.querySelectorAll('svg line').length > 100"}
+_DRAWN = {
+    "head_view": "document.querySelectorAll('#svg line, svg line').length > 100",
+    "model_view": "document.querySelectorAll('svg line').length > 100",
+}
 
 
-def _bertviz_times(
-    chromium: Chromium, view: str, path: Path, n: int, mine: float, my_switch: float, aim: bool
-) -> list[Row]:
+def _bertviz_times(chromium: Chromium, view: str, path: Path, n: int, mine: float, my_switch: float, aim: bool) -> list[Row]:
     try:
         theirs = chromium.first_paint(path, _DRAWN[view], 3)
     except Exception as error:  # the page or the browser gives up
@@ -283,8 +294,10 @@ def _bertviz_times(
         page.evaluate(_PAINTED, _DRAWN[view])
         switch = timed(
             page,
-            lambda i: f"const list = document.querySelector('select'); list.value = '{(i + 1) % 3}'; "
-            "window.jQuery ? jQuery(list).trigger('change') : list.dispatchEvent(new Event('change', { bubbles: true }))",
+            lambda i: (
+                f"const list = document.querySelector('select'); list.value = '{(i + 1) % 3}'; "
+                "window.jQuery ? jQuery(list).trigger('change') : list.dispatchEvent(new Event('change', { bubbles: true }))"
+            ),
             lambda i: _DRAWN[view],
             3,
         )

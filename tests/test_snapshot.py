@@ -1,4 +1,5 @@
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -43,7 +44,14 @@ def page(spec_changes=None, title="t"):
 
 def test_the_state_comes_out_as_it_went_in():
     data = json.loads(Page(page()).scripts[0])
-    assert data["state"] == build()
+    state, packed = build(), data["state"]["packed"]
+    whole, named = gzip.decompress(base64.b64decode(packed["data"])), {"buffers": {}, "cells": {}}
+    start = 0
+    for part, name, length in packed["index"]:
+        named[part][name] = base64.b64encode(whole[start : start + length]).decode()
+        start += length
+    assert start == len(whole)
+    assert {**data["state"], **named, "packed": None} == {**state, "packed": None}
     assert data["bundle"] == snapshot.bundle()
 
 

@@ -244,11 +244,6 @@ def test_what_cannot_be_chosen_is_refused(dot, settings, error, words):
     assert not dot.hooked.active()
 
 
-def test_the_view_says_that_it_draws_heads(dot):
-    with pytest.raises(InputError, match="the view draws the heads grid"):
-        mv.show_patching(dot, QUERY, DOC, CHANGE, grid="blocks")
-
-
 # -- sources --------------------------------------------------------------------------------------------------------------
 
 POOL = [("tea leaves", "Bread rises because yeast eats sugar."), ("moon", "Tides follow the moon and the sun, twice a day.")]
