@@ -23,4 +23,4 @@ def test_a_notebook_runs(path, minilm, monkeypatch):
         "notebooks are committed without outputs"
     )
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert any("application/vnd.jupyter.widget-view+json" in output.get("data", {}) for output in shown)
+    assert any("image/svg+xml" in output.get("data", {}) for output in shown)

@@ -320,12 +320,14 @@ def _by_key(given: PatchResult | Sequence[PatchResult]) -> dict[str, PatchResult
     first = results[0].pair
     for one in results:
         dims = set(map(str, one.effects.dims))
-        if "layer" not in dims or dims & {"neuron", "cell"}:
+        if "layer" not in dims or dims & {"neuron", "cell"} or ("site" in dims and "pos" not in dims):
             raise InputError(
                 f"this result has dims {', '.join(map(str, one.effects.dims))}; the view draws grids of heads, MLPs and positions"
             )
         if (one.pair.query, one.pair.doc, one.pair.changed) != (first.query, first.doc, first.changed):
             raise InputError("these results are of different pairs; make one view of each")
+    if not any({"head", "pos"} & set(one.effects.dims) for one in results):
+        raise InputError("a grid of MLPs is a column beside heads: give the heads of the same pair, too")
     return {wire.grid_key(one): one for one in results}
 
 

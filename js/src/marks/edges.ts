@@ -50,20 +50,19 @@ export function chooseEdges(
   for (let i = 0; i < run.weight.length; i++) {
     const weight = Math.abs(run.weight[i] as number);
     const row = run.query_pos[i] as number;
+    const [a, b] = [segments.query[row], segments.key[run.key_pos[i] as number]];
+    const is_added = isAdded(a) || isAdded(b);
     all += weight;
+    if (is_added) added += weight; // whatever share is drawn: what is said to be hidden is all of it
     if (run.row_sum) {
       const before = drawn[row] as number;
       drawn[row] = before + weight;
       if (!whole && before >= mass * (run.row_sum[row] as number)) continue;
     } else {
       difference += weight; // no rows to fill: the largest differences of all
-      if (!whole && difference - weight >= (mass / Math.max(run.mass, 1e-9)) * total) break;
+      if (!whole && difference - weight >= (mass / Math.max(run.mass, 1e-9)) * total) continue;
     }
-    const [a, b] = [segments.query[row], segments.key[run.key_pos[i] as number]];
-    if (isAdded(a) || isAdded(b)) {
-      added += weight;
-      if (hide_added) continue;
-    }
+    if (is_added && hide_added) continue;
     if (block !== "all" && (a !== from || b !== to)) continue;
     if (indices.length >= EDGE_LIMIT) continue;
     indices.push(i);

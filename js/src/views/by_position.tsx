@@ -178,7 +178,7 @@ function SiteMap({ values, columns, text, stack, site, title, unit_words, last }
   };
   const words =
     place && pos !== null
-      ? `layer ${place.row}, position ${pos} “${token(pos)}”: ${Number.isFinite(value) ? signed(value as number, digits) : "not computed"} ${unit_words}`
+      ? `layer ${place.row}, position ${pos} “${token(pos)}”: ${Number.isFinite(value) ? signed(value as number, digits) : "no value"} ${unit_words}`
       : `${title}: ${n_layers} layers by ${n_positions} positions`;
   const width = n * size;
   const height = n_layers * ROW;

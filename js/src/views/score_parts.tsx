@@ -88,7 +88,7 @@ function Bars({ parts }: { parts: Parts }) {
         <div>
           {two && (
             <p class="mv-part-legend mv-muted">
-              <i data-text="original" /> {names[0]} <i data-text="perturbed" /> {names[1]}
+              <i data-text={names[0]} /> {names[0]} <i data-text={names[1]} /> {names[1]}
             </p>
           )}
           <ol class="mv-part-rows">
@@ -96,8 +96,8 @@ function Bars({ parts }: { parts: Parts }) {
               <li key={name}>
                 <bdi>{name}</bdi>
                 <span class="mv-part-bars">
-                  {bar(a, "original")}
-                  {two && bar(b, "perturbed")}
+                  {bar(a, names[0])}
+                  {two && bar(b, names[1])}
                 </span>
                 <span class="mv-number">{two ? signed(b - a, digits) : signed(a, digits)}</span>
               </li>
