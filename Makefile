@@ -18,7 +18,7 @@ demo: $(VENV)/.demo
 	$(BIN)/mechviz demo --out $(OUT)
 
 test: $(VENV)/.dev $(VENV)/.demo $(VENV)/.weights js/node_modules/.installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 	npm --prefix js test
 
 lint: $(VENV)/.dev js/node_modules/.installed

@@ -10,6 +10,8 @@ export interface PositionGrid {
   n_positions: number;
   /** [site, layer, pos]; NaN where a cell is not computed or not defined. */
   values: Float64Array;
+  /** 1 where a cell is computed, whether or not its value is defined. */
+  computed: Uint8Array;
   limit: number;
   digits: number;
   /** By site: over the layers, and over the positions. */
@@ -37,11 +39,14 @@ export function positionGrid(
     return rankAmong(spec.ranks, base) - rankAmong(spec.ranks, patched[i] as number);
   };
   const values = new Float64Array(sites.length * n_layers * n_positions).fill(Number.NaN);
+  const computed = new Uint8Array(values.length);
   for (let row = 0; row < sites.length * n_layers; row++) {
     for (let head = 0; head < n_heads; head++) {
       for (let pos = 0; pos < n_positions; pos++) {
-        const found = value((row * n_heads + head) * n_positions + pos);
+        const i = (row * n_heads + head) * n_positions + pos;
+        const found = value(i);
         const at = row * n_positions + pos;
+        if (state[i] !== NOT_COMPUTED) computed[at] = 1;
         const before = values[at] as number;
         // Of several heads the strongest is shown.
         if (Number.isFinite(found) && !(Math.abs(before) >= Math.abs(found))) values[at] = found;
@@ -57,6 +62,7 @@ export function positionGrid(
     n_layers,
     n_positions,
     values,
+    computed,
     limit,
     digits:
       unit === "rank" ? 0 : unit === "effect" && grid.metric === "effect" ? 2 : Math.max(3, digitsFor(limit)),

@@ -176,9 +176,13 @@ function SiteMap({ values, columns, text, stack, site, title, unit_words, last }
     ];
     return words.join(" → ");
   };
+  const number = (row: number, at: number) => {
+    if (Number.isFinite(value)) return `${signed(value as number, digits)} ${unit_words}`.trim();
+    return values.computed[(site * n_layers + row) * n_positions + at] ? "not defined here" : "not computed";
+  };
   const words =
     place && pos !== null
-      ? `layer ${place.row}, position ${pos} “${token(pos)}”: ${Number.isFinite(value) ? signed(value as number, digits) : "no value"} ${unit_words}`
+      ? `layer ${place.row}, position ${pos} “${token(pos)}”: ${number(place.row, pos)}`
       : `${title}: ${n_layers} layers by ${n_positions} positions`;
   const width = n * size;
   const height = n_layers * ROW;
