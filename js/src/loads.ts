@@ -1,6 +1,8 @@
 /** What panels draw beside the grids, by key: what came with the view, and what is fetched from the kernel when it is opened. */
+
+import { decodeEntry } from "./decode";
 import { describeError } from "./errors";
-import { type BufferSpec, type Buffers, decodeEntry, type Entry, type Reply, type Spec } from "./wire";
+import type { BufferSpec, Buffers, Entry, Reply, Spec } from "./wire";
 
 export type Load<T> =
   | { status: "loaded"; value: T }

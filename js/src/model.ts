@@ -1,12 +1,11 @@
 /** Joins an AFM model (live or static) to the store: traits in, selection and messages out. */
 import type { AnyModel } from "@anywidget/types";
+import { checkSpec, decodeCells } from "./decode";
 import { describeError } from "./errors";
 import { Loads } from "./loads";
 import { type State, Store, type ViewStore } from "./store";
 import {
   type Buffers,
-  checkSpec,
-  decodeCells,
   metricDefined,
   type Progress,
   type Reply,

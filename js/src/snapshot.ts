@@ -1,6 +1,8 @@
 /** A model without a kernel: the same traits, read from a file. Nothing that is sent goes anywhere. */
+
+import { bytesOf, decodeBase64 } from "./decode";
 import type { Model } from "./model";
-import { bytesOf, decodeBase64, type Snapshot } from "./wire";
+import type { Snapshot } from "./wire";
 
 const decodeAll = (encoded: Record<string, string | DataView>) =>
   Object.fromEntries(

@@ -1,18 +1,13 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { checkSpec, decode, decodeBase64, decodeCells, decodeEntry, halfToFloat } from "../src/decode";
 import {
   type Buffers,
-  checkSpec,
-  decode,
-  decodeBase64,
-  decodeCells,
-  decodeEntry,
   type Edges,
   EXACT,
   type HeadAttention,
   type HeadEntry,
-  halfToFloat,
   type Snapshot,
   type Spec,
 } from "../src/wire";

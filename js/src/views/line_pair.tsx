@@ -4,36 +4,23 @@ import {
   chooseEdges,
   type EdgeChoice,
   type EdgeRule,
-  isSpecial,
-  lineLook,
-  partners,
   type Strand,
   strandsOf,
   tokensOf,
 } from "../marks/edges";
-import { isPick } from "../marks/keys";
 import { type Lane, type Lanes, LONG, lanesOf, plainLanes } from "../marks/lanes";
-import { joins, tokenLabel } from "../marks/rows";
-import { count, percent, signed, weightText } from "../marks/scale";
-import type {
-  Condition,
-  Edges,
-  HeadAttention,
-  RunAttention,
-  Segment,
-  StackSpec,
-  TextSpec,
-  TokenSpec,
-} from "../wire";
-import { useField, useFocusedPos, usePositionEvents, usePositionMarks, useView } from "./hooks";
+import { count, percent } from "../marks/scale";
+import type { Condition, Edges, HeadAttention, RunAttention, Segment, StackSpec, TextSpec } from "../wire";
+import { useField, usePositionMarks } from "./hooks";
 import { Minimap } from "./minimap";
+import { AllLines, FocusedLines, type LinesProps, PartnerNumbers } from "./strands";
+import { Column, Labels } from "./token_column";
 import type { Picture } from "./token_lines";
 import { QueryLabel, WeightBars } from "./weight_bars";
 
 const LINE_HEIGHT = 18;
 const TIGHT_LINE_HEIGHT = 15;
 const TIGHT_FROM = 60;
-const NUMBERED_PARTNERS = 10;
 const MAP_FROM = 36; // rows: fewer are in sight at once
 
 export interface LineRule extends Omit<EdgeRule, "mass"> {
@@ -277,212 +264,5 @@ function Compared({ series, chosen }: { series: HeadAttention[]; chosen: Chosen[
         </span>
       ))}
     </p>
-  );
-}
-
-/** What attends, where that is another text than what is attended to. */
-function Labels({ labels }: { labels: string[] }) {
-  return (
-    <ol class="mv-column" data-side="from" aria-label="tokens that attend">
-      {labels.map((label, i) => (
-        <li key={i}>
-          <span dir="auto">{label}</span>
-        </li>
-      ))}
-    </ol>
-  );
-}
-
-type LinesProps = {
-  /** By head. */
-  strands: Strand[][];
-  right: Lanes;
-  text: TextSpec;
-  height: number;
-  signed: boolean;
-  /** Positions are those of the keys: what attends is another text. */
-  keys_only: boolean;
-};
-
-function useLine({ strands, right, text, height, signed: sign }: LinesProps) {
-  const n = strands.reduce((sum, of) => sum + of.length, 0);
-  const changed = useMemo(
-    () => right.lanes.map(({ positions }) => positions.some((pos) => text.alignment[pos] !== "equal")),
-    [right, text],
-  );
-  return ({ from, to, weight }: Strand, series: number) => {
-    const { opacity, width } = lineLook(weight, n);
-    return (
-      <line
-        key={`${series}.${from}.${to}`}
-        class={sign || strands.length > 1 || !(changed[from] || changed[to]) ? undefined : "mv-line-changed"}
-        data-sign={sign ? Math.sign(weight) : undefined}
-        data-series={strands.length > 1 ? series : undefined}
-        x1={0}
-        x2={100}
-        y1={(from + 0.5) * height}
-        y2={(to + 0.5) * height}
-        stroke-opacity={opacity}
-        stroke-width={width}
-      />
-    );
-  };
-}
-
-function AllLines(props: LinesProps) {
-  const line = useLine(props);
-  const { strands, height } = props;
-  // Strong lines come first on the wire and are drawn last, on top.
-  return useMemo(
-    () => <g class="mv-all-lines">{strands.map((of, i) => [...of].reverse().map((one) => line(one, i)))}</g>,
-    [strands, height],
-  );
-}
-
-/** The lane of the hovered or pinned position, and the side it was meant on. */
-function useFocusedLane({ right, keys_only }: LinesProps) {
-  const focus = useFocusedPos();
-  if (!focus) return null;
-  const lane = right.of[focus.pos];
-  return lane === undefined ? null : { lane, side: keys_only ? "to" : focus.side };
-}
-
-function FocusedLines(props: LinesProps) {
-  const focus = useFocusedLane(props);
-  const line = useLine(props);
-  if (!focus) return null;
-  const own = (strand: Strand) =>
-    (focus.side !== "to" && strand.from === focus.lane) ||
-    (focus.side !== "from" && strand.to === focus.lane);
-  return (
-    <g class="mv-focused-lines">
-      {props.strands.map((of, i) =>
-        of
-          .filter(own)
-          .reverse()
-          .map((one) => line(one, i)),
-      )}
-    </g>
-  );
-}
-
-/** Weights beside the strongest partners of the focused lane, of the first head. */
-function PartnerNumbers(props: LinesProps) {
-  const focus = useFocusedLane(props);
-  if (!focus) return null;
-  const { to, from } = partners(props.strands[0] as Strand[], focus.lane);
-  const numbers = (side: "from" | "to", weights: Map<number, number>) =>
-    [...weights].slice(0, NUMBERED_PARTNERS).map(([lane, weight]) => (
-      <span
-        key={`${side}${lane}`}
-        class="mv-weight"
-        data-side={side}
-        style={{ top: `${lane * props.height}px` }}
-      >
-        {props.signed ? signed(weight) : weightText(weight)}
-      </span>
-    ));
-  return (
-    <div aria-hidden="true">
-      {focus.side !== "to" && numbers("to", to)}
-      {focus.side !== "from" && numbers("from", from)}
-    </div>
-  );
-}
-
-const FILLER = "filler: keeps both texts the same length";
-const PROMPT = "prompt: a token that the ranker itself adds";
-
-type ColumnProps = {
-  condition: Condition;
-  tokens: TokenSpec;
-  text: TextSpec;
-  side: "from" | "to";
-  lanes: Lanes;
-  received?: Float32Array | undefined;
-  strongest?: number;
-  open: (lane: Lane) => void;
-};
-
-function laneLabel(lane: Lane, tokens: TokenSpec): string {
-  if (lane.kind === "fold") return `… ${lane.positions.length} tokens`;
-  return lane.positions.map((pos) => tokenLabel(tokens, pos)).join("");
-}
-
-function Column({ condition, tokens, text, side, lanes, received, strongest = 1, open }: ColumnProps) {
-  const { store } = useView();
-  const { pos: pinned } = useField("selection");
-  const { pin, ...events } = usePositionEvents(side);
-  const laneAt = (node: Element | null) => lanes.lanes[Number((node as HTMLElement | null)?.dataset.lane)];
-  const act = (lane: Lane | undefined) => {
-    if (lane?.kind === "fold") open(lane);
-    else if (lane) pin(lane.positions[0] as number);
-  };
-  const onKeyDown = (event: KeyboardEvent) => {
-    const node = event.target as HTMLElement;
-    const step = { ArrowDown: node.nextElementSibling, ArrowUp: node.previousElementSibling }[event.key];
-    if (step) (step as HTMLElement).focus();
-    else if (isPick(event)) act(laneAt(node));
-    else if (!event.key.startsWith("Arrow")) return;
-    event.preventDefault();
-  };
-  const options = useMemo(() => {
-    const { segments, fillers } = tokens;
-    const first_lane = pinned === null ? 0 : (lanes.of[pinned] ?? 0);
-    return lanes.lanes.map((lane, at) => {
-      const pos = lane.positions[0] as number;
-      const token = lane.kind === "token";
-      const share = lane.positions.reduce((sum, each) => sum + (received?.[each] ?? 0), 0);
-      return (
-        <div
-          key={pos}
-          role="option"
-          data-lane={at}
-          data-pos={lane.positions.join(" ")}
-          data-kind={token ? undefined : lane.kind}
-          data-segment={isSpecial(segments[pos]) ? "special" : segments[pos]}
-          data-changed={
-            lane.positions.some((each) => (text.alignment[each] ?? "equal") !== "equal") || undefined
-          }
-          data-filler={(token && Boolean(fillers[pos])) || undefined}
-          data-joined={(token && joins(tokens, pos)) || undefined}
-          data-lm-suppress-shortcuts
-          aria-selected={pinned !== null && lane.positions.includes(pinned)}
-          tabIndex={at === first_lane ? 0 : -1}
-          title={
-            lane.kind === "fold"
-              ? "little attention comes from here or goes here; a click shows the tokens"
-              : fillers[pos]
-                ? FILLER
-                : segments[pos] === "prompt"
-                  ? PROMPT
-                  : undefined
-          }
-        >
-          {received && <i style={{ width: `${Math.min(100, (100 * share) / strongest)}%` }} />}
-          <span dir="auto">{laneLabel(lane, tokens)}</span>
-        </div>
-      );
-    });
-  }, [tokens, text, lanes, pinned, received, strongest]);
-  const run = condition === "difference" ? "both runs" : text.source ? `${condition} run` : "attention";
-  return (
-    <div
-      class="mv-column"
-      role="listbox"
-      aria-label={`${side === "from" ? "tokens that attend" : "tokens attended to"}, ${run}`}
-      data-side={side}
-      onKeyDown={onKeyDown}
-      onFocusIn={(event) => {
-        const pos = laneAt(event.target as HTMLElement)?.positions[0];
-        store.set("hovered_pos", pos === undefined ? null : { pos, side });
-      }}
-      onFocusOut={() => store.set("hovered_pos", null)}
-      onPointerOver={events.onPointerOver}
-      onPointerLeave={events.onPointerLeave}
-      onClick={(event) => act(laneAt((event.target as Element).closest("[data-lane]")))}
-    >
-      {options}
-    </div>
   );
 }
