@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mechviz as mv
@@ -98,6 +98,7 @@ def test_what_is_no_perturbation_is_refused(given_value):
         as_perturbation(given_value)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_append_and_prepend_keep_the_text(text, added):
     for change in (append, prepend):
@@ -107,3 +108,21 @@ def test_append_and_prepend_keep_the_text(text, added):
             continue  # lone surrogates
         assert text in made(text)
         assert added in made(text)
+
+
+class Rule:
+    """Like an axiom: an object that is called with both texts and has a name of its own."""
+
+    @property
+    def __name__(self):
+        return "RULE1"
+
+    def __call__(self, doc, query):
+        return f"{doc} {query}"
+
+
+def test_an_object_with_a_name_is_a_perturbation():
+    kind = as_perturbation(Rule())
+    assert repr(kind) == "RULE1"
+    assert kind.apply("q", "d") == "d q"
+    assert kind.change("q", "d").added == ((1, 3),)

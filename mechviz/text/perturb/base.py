@@ -1,22 +1,19 @@
-"""Perturbations: what is done to a text so that the ranker's answer to the change can be patched.
-
-A perturbation is any function ``doc -> doc`` or ``(doc, query) -> doc``. The ready ones here are functions that
-return such a function.
-
->>> append("volcano")("Hot springs are warm.")
-'Hot springs are warm. volcano'
-"""
+"""Perturbations as named callables, made of whatever a person hands over."""
 
 from __future__ import annotations
 
+import importlib
 import inspect
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 from mechviz.errors import InputError, InputTypeError, MechvizError, PerturbError, shown
 from mechviz.text.checks import check_text
+from mechviz.text.perturb.changes import Change, difference
+from mechviz.text.perturb.rewrites import Rewrite
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,14 @@ class Perturbation:
     def __repr__(self) -> str:
         return self.name
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # under the name of a decorated function stands its perturbation, so pickle would not find the function itself
+        where = (getattr(self.function, "__module__", None), getattr(self.function, "__qualname__", ""))
+        found = _named(*where)
+        if isinstance(found, Perturbation) and found.function is self.function:
+            return _decorated, (*where, self.name, self.side)
+        return type(self), (self.function, self.name, self.side)
+
     def apply(self, query: str, doc: str) -> str:
         """Change one side of a pair and check what comes back.
 
@@ -53,17 +58,47 @@ class Perturbation:
         PerturbError
             The function raised; the original exception is the cause, and the message holds the pair.
         InputError, InputTypeError
-            It returned something that is no usable text, or the text unchanged.
+            It cannot work on these texts, or returned something that is no usable text, or the text unchanged.
         """
-        text, other = (doc, query) if self.side == "doc" else (query, doc)
-        try:
+        text, other = self._texts(query, doc)
+        with self._blamed(query, doc):
             changed = self(text, other)
+        return self._checked(text, changed)
+
+    def change(self, query: str, doc: str) -> Change:
+        """Change one side of a pair and say where: the text that `apply` returns, with the spans removed and added.
+
+        The ready perturbations know their spans. For any other function they are found by comparing the two texts word by
+        word, which need not be how the function thought of it.
+
+        Raises
+        ------
+        PerturbError, InputError, InputTypeError
+            As `apply` does.
+        """
+        text, other = self._texts(query, doc)
+        if not isinstance(self.function, Rewrite):
+            return difference(text, self.apply(query, doc))
+        with self._blamed(query, doc):
+            change = self.function.change(text, other)
+        self._checked(text, change.text)
+        return change
+
+    def _texts(self, query: str, doc: str) -> tuple[str, str]:
+        return (doc, query) if self.side == "doc" else (query, doc)
+
+    @contextmanager
+    def _blamed(self, query: str, doc: str) -> Iterator[None]:
+        try:
+            yield
         except MechvizError:
             raise  # the ready perturbations say themselves what is wrong
         except Exception as error:
             raise PerturbError(
                 f"the perturbation {self.name} raised {type(error).__name__}: {error} (query {shown(query)}, doc {shown(doc)})"
             ) from error
+
+    def _checked(self, text: str, changed: object) -> str:
         changed = check_text(f"the {self.side} that the perturbation {self.name} returned", changed)
         if changed == text:
             raise InputError(
@@ -85,7 +120,10 @@ def perturbation(function: Callable[..., str]) -> Perturbation:
 
 
 def on_query(function: Callable[..., str]) -> Perturbation:
-    """Change the query instead of the document: ``query -> query`` or ``(query, doc) -> query``."""
+    """Change the query instead of the document: ``query -> query`` or ``(query, doc) -> query``.
+
+    A ready perturbation that works with the query, such as `terms_together`, then works with the document in its place.
+    """
     inner = perturbation(function)
     return Perturbation(inner.function, f"on_query({inner.name})", "query")
 
@@ -93,11 +131,11 @@ def on_query(function: Callable[..., str]) -> Perturbation:
 def as_perturbation(perturb: object) -> Perturbation:
     """Return whatever a person hands over as a `Perturbation`.
 
-    ``perturb`` is a function, decorated or not, or the perturbed text of the document itself.
+    ``perturb`` is a function or any other callable, such as an axiom, decorated or not; or the perturbed text of the
+    document itself.
     """
     if isinstance(perturb, str):
-        text = check_text("perturb (the perturbed text)", perturb)
-        return Perturbation(lambda _: text, "the given text")
+        return Perturbation(_Given(check_text("perturb (the perturbed text)", perturb)), "the given text")
     if callable(perturb):
         return perturbation(perturb)
     raise InputTypeError(
@@ -105,78 +143,27 @@ def as_perturbation(perturb: object) -> Perturbation:
     )
 
 
-def append(text: str) -> Perturbation:
-    """Add ``text`` at the end, after a space."""
-    text = check_text("append(text)", text)
-    return Perturbation(lambda doc: f"{doc} {text}", f"append({text!r})")
+@dataclass(frozen=True)
+class _Given:
+    text: str
+
+    def __call__(self, _: str) -> str:
+        return self.text
 
 
-def prepend(text: str) -> Perturbation:
-    """Add ``text`` at the start, followed by a space."""
-    text = check_text("prepend(text)", text)
-    return Perturbation(lambda doc: f"{text} {doc}", f"prepend({text!r})")
+def _decorated(module: str, function: str, name: str, side: str) -> Perturbation:
+    found: Perturbation = _named(module, function)
+    return replace(found, name=name, side=side)
 
 
-def insert(text: str, at: int) -> Perturbation:
-    """Insert ``text`` before word number ``at`` (words are split at white space; negative counts from the end).
-
-    Raises
-    ------
-    InputError
-        When applied to a text with fewer words.
-    """
-    text = check_text("insert(text)", text)
-
-    def change(doc: str) -> str:
-        starts = [word.start() for word in re.finditer(r"\S+", doc)]
-        where = at if at >= 0 else at + len(starts)
-        if not 0 <= where <= len(starts):
-            raise InputError(
-                f"insert(at={at}): the text has {len(starts)} words; give a number from {-len(starts)} to {len(starts)}"
-            )
-        if where == len(starts):
-            return f"{doc} {text}"
-        return f"{doc[: starts[where]]}{text} {doc[starts[where] :]}"
-
-    return Perturbation(change, f"insert({text!r}, at={at})")
-
-
-def replace(old: str, new: str) -> Perturbation:
-    """Replace every occurrence of ``old`` by ``new``.
-
-    Raises
-    ------
-    InputError
-        When applied to a text without ``old``.
-    """
-    old, new = check_text("replace(old)", old), check_text("replace(new)", new)
-    return Perturbation(lambda doc: _found(doc, old, "replace").replace(old, new), f"replace({old!r}, {new!r})")
-
-
-def delete(text: str) -> Perturbation:
-    """Delete every occurrence of ``text`` and close the gap that it leaves.
-
-    Raises
-    ------
-    InputError
-        When applied to a text without it.
-    """
-    text = check_text("delete(text)", text)
-
-    def change(doc: str) -> str:
-        parts = _found(doc, text, "delete").split(text)
-        whole = parts[0]
-        for part in parts[1:]:
-            whole += part.removeprefix(" ") if not whole or whole.endswith(" ") else part
-        return whole
-
-    return Perturbation(change, f"delete({text!r})")
-
-
-def _found(doc: str, text: str, kind: str) -> str:
-    if text not in doc:
-        raise InputError(f"{kind}: {shown(text)} does not occur in {shown(doc)}")
-    return doc
+def _named(module: str | None, name: str) -> Any:
+    """Return what stands under a dotted name in a module; None where nothing does."""
+    if not module or not name:
+        return None
+    try:
+        return reduce(getattr, name.split("."), importlib.import_module(module))
+    except (ImportError, AttributeError):
+        return None
 
 
 def _takes_two(function: Callable[..., Any], other: str) -> bool:
