@@ -172,10 +172,10 @@ def _way(tower: HookedModel, part: Stack, places: Places, cell: Cell) -> tuple[i
 
 def _z_rows(fast: Upper, run: Run, places: Places, cells: Sequence[Cell]) -> Tensor:
     """Return the last hidden state for cells that change z of one layer each, those of higher layers first."""
-    return fast.finish([_change(run, places[cell[0].hook][1], cell) for cell in cells])
+    return fast.finish([change_of(run, places[cell[0].hook][1], cell) for cell in cells])
 
 
-def _change(run: Run, layer: int, cell: Cell) -> Change:
+def change_of(run: Run, layer: int, cell: Cell) -> Change:
     """Return what a cell's edits of z in one layer add to it."""
     z = run.z[layer][0]
     heads = sorted({head for edit in cell for head in (range(z.shape[1]) if edit.heads is None else edit.heads)})

@@ -19,7 +19,7 @@ from transformers.pytorch_utils import Conv1D
 
 from mechviz.patching.kernel import Change, Upper, added
 from mechviz.patching.products import Product
-from mechviz.patching.runs import Run
+from mechviz.patching.runs import Run, Stacked
 from mechviz.rankers.guards import changed_by_caller
 from mechviz.rankers.ranker import Ranker
 from mechviz.rankers.stack import Stack
@@ -104,11 +104,22 @@ def _side_by_side(linears: Sequence[nn.Linear]) -> Product:
 
 
 class Fused(Upper):
-    """`Upper` for plain post-norm layers; where the score reads one position, the last layer computes only that."""
+    """`Upper` for plain post-norm layers; where the score reads one position, the last layer computes only that.
 
-    def __init__(self, ranker: Ranker, run: Run) -> None:
+    Parameters
+    ----------
+    ranker : Ranker
+    run : Run
+        The base run; of several, which must read the same position, the first.
+    stacked : Stacked, optional
+        All base runs, where changes of several pairs run together.
+    """
+
+    def __init__(self, ranker: Ranker, run: Run, stacked: Stacked | None = None) -> None:
         super().__init__(ranker, run)
-        mask = torch.as_tensor(run.tokens.mask.copy(), device=run.hidden.device)[None]
+        mask = run.mask
+        if stacked is not None:
+            self.resid_after, mask = stacked.resid_after, stacked.mask
         self.mask = None if bool(mask.all()) else mask[:, None, None, :]
         self.position = run.readout.position
         self._layers: dict[int, Layer] = {}
@@ -144,11 +155,12 @@ class Fused(Upper):
         q, k, v = (base.repeat(len(positions), 1, 1, 1) for base in self._base_projections(layer))
         for whole, new in zip((q, k, v), self._projections(layer, vectors[:, None], vectors[:, None]), strict=True):
             whole[rows, list(positions)] = new[:, 0]
-        z = self._attend(self._read(layer, q), k, v)
+        z = self._attend(self._read(layer, q), k, v, [0] * len(q))
         return self.above(layer + 1, self._after_z(layer, hidden, z))
 
-    def _through(self, layer: int, hidden: Tensor) -> Tensor:
-        z = self._attend(*self._projections(layer, self._read(layer, hidden), hidden))
+    def _through(self, layer: int, hidden: Tensor, runs: Sequence[int]) -> Tensor:
+        q, k, v = self._projections(layer, self._read(layer, hidden), hidden)
+        z = self._attend(q, k, v, runs)
         return self._after_z(layer, hidden, z)
 
     def _after_z(self, layer: int, hidden: Tensor, z: Tensor) -> Tensor:
@@ -173,10 +185,11 @@ class Fused(Upper):
             pieces = (made.query(reading), *pieces)
         return [piece.view(*piece.shape[:2], self.part.n_heads, self.part.d_head) for piece in pieces]
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, runs: Sequence[int]) -> Tensor:
         """Return z, dims (row, pos, head * d_head)."""
         q, k, v = (x.transpose(1, 2) for x in (q, k, v))
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask).transpose(1, 2).flatten(2)
+        mask = self.mask if self.mask is None or len(self.mask) == 1 else self.mask[list(runs)]
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
 
     def _base_projections(self, layer: int) -> list[Tensor]:
         """Return q, k and v of the base run, dims (1, pos, head, d_head); kept for one layer, since cells come by layers."""
@@ -187,12 +200,15 @@ class Fused(Upper):
 
     def _above_changes(self, layer: int, changes: Sequence[Change]) -> Tensor:
         made, outs = self.layer(layer), self._outs(layer, changes)
-        base = self._read(layer, self.run.resid_after[layer])
-        changes = [Change(layer, change.heads, self._read(layer, change.z[None])[0]) for change in changes]
+        runs = sorted({change.run for change in changes})
+        base = self._read(layer, self.resid_after[layer])[runs]
+        changes = [
+            Change(layer, change.heads, self._read(layer, change.z[None])[0], runs.index(change.run)) for change in changes
+        ]
         norm, mlp_in = made.parts.attn_norm, made.parts.mlp_in
         resid_mid = added(base, changes, outs)
         middle, _, rstd = torch.native_layer_norm(resid_mid, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
-        if not _low_rank_pays(base.shape[1], base.shape[2], max(map(len, outs)), len(changes)):
+        if not _low_rank_pays(base.shape[1], base.shape[2], max(map(len, outs)), len(changes) / len(runs)):
             return made.mlp(middle)
         # mlp_in of a layer norm is linear but for the norm's scale, and rows differ by one head's few dimensions:
         #   mlp_in(norm(x)) = rstd(x) * (x @ centred) + shift, and x = base + z @ W_O[head].
@@ -207,6 +223,6 @@ class Fused(Upper):
         return made.joined(middle, made.activate(torch.addcmul(shift, widened, rstd, out=widened)))
 
 
-def _low_rank_pays(positions: int, d_model: int, rank: int, rows: int) -> bool:
-    """Return whether one full product and low-rank ones cost fewer multiplications than a full one a row."""
+def _low_rank_pays(positions: int, d_model: int, rank: int, rows: float) -> bool:
+    """Return whether one full product a base run and low-rank ones cost fewer multiplications than a full one a row."""
     return positions * rank + rank * d_model + positions * d_model / rows < positions * d_model

@@ -21,11 +21,12 @@ from mechviz.rankers.stack import Stack
 
 @dataclass(frozen=True)
 class Change:
-    """What is added to z of some heads of a layer: ``z`` has dims (pos, head * d_head)."""
+    """What is added to z of some heads of a layer: ``z`` has dims (pos, head * d_head); ``run`` is the base run's number."""
 
     layer: int
     heads: Sequence[int]
     z: Tensor
+    run: int = 0
 
 
 class Upper:
@@ -40,6 +41,7 @@ class Upper:
 
     def __init__(self, ranker: Ranker, run: Run) -> None:
         self.ranker, self.run = ranker, run
+        self.resid_after = run.resid_after
         self.part = ranker.stack(run.stack)
         self.w_o = [self.part.w_o(layer) for layer in range(self.part.n_layers)]
 
@@ -60,13 +62,15 @@ class Upper:
         """
         with self.ranker.running(self.run.stack):
             hidden: Tensor | None = None
+            under_way: list[Change] = []
             for layer in range(changes[-1].layer, self.part.n_layers):
                 if hidden is not None:
-                    hidden = self._through(layer, hidden)
+                    hidden = self._through(layer, hidden, [change.run for change in under_way])
                 new = [change for change in changes if change.layer == layer]
                 if new:
                     rows = self._above_changes(layer, new)
                     hidden = rows if hidden is None else torch.cat([rows, hidden])
+                    under_way = new + under_way
             assert hidden is not None, "the lowest layer has a change"
             return final(self.part, hidden)
 
@@ -91,7 +95,7 @@ class Upper:
         """Return the last hidden state, dims (row, pos, d_model), from what enters a layer."""
         with self.ranker.running(self.run.stack):
             for above in range(layer, self.part.n_layers):
-                hidden = self._through(above, hidden)
+                hidden = self._through(above, hidden, [0] * len(hidden))
             return final(self.part, hidden)
 
     def leaving(self, layer: int, site: str, positions: Sequence[int], values: Tensor) -> Tensor:
@@ -105,7 +109,7 @@ class Upper:
         values : Tensor, dims (row, ...)
             What the site has at that position: ``z`` has dims (row, head, d_head), the others (row, d_model).
         """
-        base = self.run.resid_after[layer][0, list(positions)]
+        base = self.resid_after[layer][0, list(positions)]
         with self.ranker.running(self.run.stack):
             if site == "mlp_out":
                 return self.joined(layer, base, values)
@@ -132,13 +136,13 @@ class Upper:
         """Return what leaves a layer, dims (..., d_model), from its residual stream before the MLP."""
         return self.joined(layer, resid_mid, self.mlp(layer, resid_mid))
 
-    def _through(self, layer: int, hidden: Tensor) -> Tensor:
-        """Return what leaves a layer, from what enters it."""
+    def _through(self, layer: int, hidden: Tensor, runs: Sequence[int]) -> Tensor:
+        """Return what leaves a layer, from what enters it; ``runs`` says of which base run each row is a change."""
         return through(self.part, self.run, layer, hidden)
 
     def _above_changes(self, layer: int, changes: Sequence[Change]) -> Tensor:
         """Return what leaves a layer with each change of its z, dims (row, pos, d_model)."""
-        return self.after_mlp(layer, added(self.run.resid_after[layer], changes, self._outs(layer, changes)))
+        return self.after_mlp(layer, added(self.resid_after[layer], changes, self._outs(layer, changes)))
 
     def _middle(self, layer: int, resid_mid: Tensor) -> Tensor:
         """Return what the MLP reads; a post-norm layer adds the MLP's output to that."""
@@ -155,12 +159,17 @@ class Upper:
         return hidden
 
 
-def added(base: Tensor, changes: Sequence[Change], outs: Sequence[Tensor]) -> Tensor:
-    """Return ``base``, dims (1, pos, dim), with each change led through its ``outs``, dims (head * d_head, dim), one a row."""
-    z = [change.z.to(base.dtype) for change in changes]  # T5 in float16 keeps its residual stream in float32
+def added(bases: Tensor, changes: Sequence[Change], outs: Sequence[Tensor]) -> Tensor:
+    """Return each change led through its ``outs``, dims (head * d_head, dim), and added to its base, dims (row, pos, dim).
+
+    ``bases`` has dims (run, pos, dim).
+    """
+    z = [change.z.to(bases.dtype) for change in changes]  # T5 in float16 keeps its residual stream in float32
     if len({len(out) for out in outs}) == 1:
-        return torch.baddbmm(base.expand(len(z), -1, -1), torch.stack(z), torch.stack(list(outs)).to(base.dtype))
-    return torch.cat([torch.addmm(base[0], one, out.to(base.dtype))[None] for one, out in zip(z, outs, strict=True)])
+        rows = bases.expand(len(z), -1, -1) if len(bases) == 1 else bases[[change.run for change in changes]]
+        return torch.baddbmm(rows, torch.stack(z), torch.stack(list(outs)).to(bases.dtype))
+    own = [bases[change.run] for change in changes]
+    return torch.stack([torch.addmm(row, one, out.to(bases.dtype)) for row, one, out in zip(own, z, outs, strict=True)])
 
 
 def run_layers(part: Stack, run: Run, layer: int, hidden: Tensor) -> Tensor:

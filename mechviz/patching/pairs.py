@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -11,8 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from mechviz.errors import InputError, shown
+from mechviz.patching.attribution import carriers
+from mechviz.patching.cells import find_grid, top_of
 from mechviz.patching.runs import Run, record
-from mechviz.rankers.checks import check_own_tokens, rows_within, too_long
+from mechviz.patching.settings import Settings
+from mechviz.rankers.checks import Inputs, check_own_tokens, rows_within, too_long
 from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.results import DIRECTIONS, Direction, Pair
 from mechviz.text import Alignment, FillerLike, Tokens, align, bind_filler
@@ -36,6 +39,17 @@ class PairSettings:
     stack: str | None = None
     sites: Sequence[str] = ()
     gradient: Sequence[str] = ()
+
+
+def pair_settings(chosen: Settings, gradient: bool = False, keep: Sequence[str] = (), more: Sequence[str] = ()) -> PairSettings:
+    """Return what is kept of a pair's runs for a session with these settings; parameters as of `Session`."""
+    top = top_of(chosen["heads"])
+    grids = [find_grid(chosen["grid"], chosen["sites"]), *(find_grid(name, None) for name in more)]
+    patched_at = [*(site for grid in grids if gradient for site in carriers(grid)), *(["z"] if top else [])]
+    sites = [*(site for grid in grids for site in grid.sites), *keep]
+    return PairSettings(
+        chosen["direction"], chosen["filler"], chosen["truncate"], chosen["stack"], sites, tuple(dict.fromkeys(patched_at))
+    )
 
 
 def make_pair(
@@ -79,8 +93,81 @@ def make_pair(
     return record_pair(check_ranker(ranker), query, doc, perturb, settings)[0]
 
 
-def record_pair(ranker: Ranker, query: str, doc: str, perturb: object, settings: PairSettings) -> tuple[Pair, Run, Run]:
-    """Make a pair and keep its base run (with gradient if asked for) and its source run."""
+@dataclass(frozen=True)
+class Prepared:
+    """Two texts over the rows of their alignment, before any run.
+
+    Attributes
+    ----------
+    query, doc, changed, side, perturbation : str
+        As in `Pair`.
+    stack, text : str
+        The stack to record, and that of the changed text.
+    settings : PairSettings
+    filler : Filler
+    texts : mapping of ``original`` and ``perturbed`` to Tokens
+    unchanged : mapping of stack to Tokens
+        What else the ranker reads.
+    alignment : Alignment
+    cut : str
+        What was cut, in words.
+    """
+
+    query: str
+    doc: str
+    changed: str
+    side: str
+    perturbation: str
+    stack: str
+    text: str
+    settings: PairSettings
+    filler: Filler
+    texts: Mapping[str, Tokens]
+    unchanged: Inputs
+    alignment: Alignment
+    cut: str
+
+    def inputs(self, name: str) -> dict[str, Tokens]:
+        """Return what the ranker reads of the ``base`` or ``source`` run."""
+        direction = self.settings.direction
+        text = direction.rpartition(">")[2] if name == "base" else direction.partition("-")[0]
+        return {**self.unchanged, self.text: self.texts[text]}
+
+    def without_fillers(self, ranker: Ranker, name: str) -> dict[str, Tokens] | None:
+        """Return what the ranker reads of the user's own text; None where the run has no filler."""
+        inputs = self.inputs(name)
+        tokens = inputs[self.text]
+        if not tokens.fillers.any():
+            return None
+        return {**inputs, self.text: ranker.complete(self.text, tokens.pick(np.flatnonzero(~tokens.fillers)))}
+
+    def pair(self, ranker: Ranker, runs: Mapping[str, Run], own_scores: Mapping[str, float]) -> Pair:
+        """Return the pair of a ``base`` and a ``source`` run; ``own_scores`` are those of the user's own texts."""
+        base, source = runs["base"], runs["source"]
+        base_is_original = self.settings.direction == DIRECTIONS[0]
+        return Pair(
+            query=self.query,
+            doc=self.doc,
+            changed=self.changed,
+            side=self.side,
+            perturbation=self.perturbation,
+            direction=self.settings.direction,
+            stack=self.text,
+            base=base.tokens,
+            source=source.tokens,
+            alignment=self.alignment,
+            filler=self.filler.name,
+            original_score=own_scores["base" if base_is_original else "source"],
+            perturbed_score=own_scores["source" if base_is_original else "base"],
+            base_score=base.score,
+            source_score=source.score,
+            truncated=self.cut,
+            reads_equal=bool(np.array_equal(ranker.reads(self.text, base.tokens), ranker.reads(self.text, source.tokens))),
+        )
+
+
+def prepare(ranker: Ranker, query: str, doc: str, perturb: object, settings: PairSettings) -> Prepared:
+    """Perturb a text and lay both over the rows of their alignment."""
     direction = settings.direction
     if direction not in DIRECTIONS:
         raise InputError(f"direction={shown(direction)}; it is one of {', '.join(map(repr, DIRECTIONS))}")
@@ -109,41 +196,23 @@ def record_pair(ranker: Ranker, query: str, doc: str, perturb: object, settings:
         if len(tokens) < len(original[name]):
             cut = f"the {name} was cut from {len(original[name])} to {len(tokens)} tokens"
     unchanged = {name: ranker.complete(name, tokens) for name, tokens in unchanged.items()}
-    base_name = direction.rpartition(">")[2]
-    readout = ranker.readout(stack, unchanged)
-    runs = {
-        name: record(
-            ranker,
-            {**unchanged, text: tokens},
-            stack,
-            readout,
-            settings.sites,
-            settings.gradient if name == base_name else (),
-        )
-        for name, tokens in texts.items()
-    }
-    base, source = runs[base_name], runs[direction.partition("-")[0]]
-    scores = {name: _score_without_fillers(ranker, run, text) for name, run in runs.items()}
-    pair = Pair(
-        query=query,
-        doc=doc,
-        changed=changed,
-        side=side,
-        perturbation=perturbation.name,
-        direction=direction,
-        stack=text,
-        base=base.tokens,
-        source=source.tokens,
-        alignment=alignment,
-        filler=bound.name,
-        original_score=scores["original"],
-        perturbed_score=scores["perturbed"],
-        base_score=base.score,
-        source_score=source.score,
-        truncated=cut,
-        reads_equal=bool(np.array_equal(ranker.reads(text, base.tokens), ranker.reads(text, source.tokens))),
-    )
-    return pair, base, source
+    return Prepared(query, doc, changed, side, perturbation.name, stack, text, settings, bound, texts, unchanged, alignment, cut)
+
+
+def record_pair(ranker: Ranker, query: str, doc: str, perturb: object, settings: PairSettings) -> tuple[Pair, Run, Run]:
+    """Make a pair and keep its base run (with gradient if asked for) and its source run."""
+    prepared = prepare(ranker, query, doc, perturb, settings)
+    readout = ranker.readout(prepared.stack, prepared.unchanged)
+    runs = {}
+    for name, gradient in (("base", settings.gradient), ("source", ())):
+        runs[name] = record(ranker, prepared.inputs(name), prepared.stack, readout, settings.sites, gradient)
+    scores = {name: run.score for name, run in runs.items()}
+    for name in scores:
+        own = prepared.without_fillers(ranker, name)
+        if own is not None:
+            with torch.no_grad():
+                scores[name] = float(readout(*ranker.encode([own], prepared.stack))[0])
+    return prepared.pair(ranker, runs, scores), runs["base"], runs["source"]
 
 
 def _stack(ranker: Ranker, side: str, chosen: str | None) -> str:
@@ -206,13 +275,3 @@ def _fill(
             ids += more_ids
             strings += more_strings
     return spread(tokens, index, ids, strings, filler.masked, side)
-
-
-def _score_without_fillers(ranker: Ranker, run: Run, text: str) -> float:
-    """Return the score of the user's own text."""
-    tokens = run.inputs[text]
-    if not tokens.fillers.any():
-        return run.score
-    own = ranker.complete(text, tokens.pick(np.flatnonzero(~tokens.fillers)))
-    with torch.no_grad():
-        return float(run.readout(*ranker.encode([{**run.inputs, text: own}], run.stack))[0])

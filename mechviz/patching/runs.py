@@ -83,9 +83,53 @@ class Run:
         """The residual stream with the stack's attention added, dims (1, pos, d_model), by layer."""
         return self.values["after"]
 
+    @property
+    def mask(self) -> Tensor:
+        """Which positions may be attended to, boolean, dims (1, pos)."""
+        return torch.as_tensor(self.tokens.mask.copy(), device=self.hidden.device)[None]
+
     def entering(self, layer: int) -> Tensor:
         """Return what enters a layer; what leaves the last one, for the layer above it; dims (1, pos, d_model)."""
         return self.resid_pre[layer] if layer < len(self.resid_pre) else self.top
+
+
+@dataclass(frozen=True, eq=False)
+class Stacked:
+    """The base runs of several pairs, padded to one length.
+
+    Attributes
+    ----------
+    runs : list of Run
+    mask : Tensor of bool, dims (run, pos)
+    reads : Tensor of bool, dims (run, pos)
+        Which positions are read.
+    resid_after : list of Tensor, dims (run, pos, d_model)
+    """
+
+    runs: list[Run]
+    mask: Tensor
+    reads: Tensor
+    resid_after: list[Tensor]
+
+    @classmethod
+    def of(cls, runs: Sequence[Run]) -> Stacked:
+        """Stack runs of one stack of one ranker."""
+        length = max(run.hidden.shape[1] for run in runs)
+
+        def stacked(rows: Sequence[Tensor]) -> Tensor:
+            first = rows[0]
+            whole = first.new_zeros(len(rows), length, *first.shape[2:])
+            for number, row in enumerate(rows):
+                whole[number, : row.shape[1]] = row[0]
+            return whole
+
+        layers = range(len(runs[0].resid_after))
+        return cls(
+            runs=list(runs),
+            mask=stacked([run.mask for run in runs]),
+            reads=stacked([run.reads for run in runs]),
+            resid_after=[stacked([run.resid_after[layer] for run in runs]) for layer in layers],
+        )
 
 
 def record(
@@ -109,6 +153,18 @@ def record(
     NonFiniteError
         NaN or inf in the score, with the layer and site where it first appears.
     """
+    return record_all(ranker, [inputs], stack, [readout], sites, gradient)[0]
+
+
+def record_all(
+    ranker: Ranker,
+    inputs: Sequence[Inputs],
+    stack: str,
+    readouts: Sequence[Readout],
+    sites: Sequence[str] = (),
+    gradient: Sequence[str] = (),
+) -> list[Run]:
+    """Run several pairs in one batch, as `record` does one; what the layers were called with is kept for one pair only."""
     tower, part = ranker.towers[stack], ranker.stack(stack)
     wanted = [site for site in dict.fromkeys([*ALWAYS, *sites, *gradient]) if part.offers(site)]
     kept: dict[str, list[Tensor]] = {name: [] for name in [*wanted, "top", "entered"]}
@@ -127,29 +183,40 @@ def record(
     hooks += [(part.hook(part.n_layers - 1, "resid_post"), keep("top")), (tower.main.hook(0, "resid_pre"), keep("entered"))]
     calls: list[Call] = []
     with torch.set_grad_enabled(bool(gradient)), tower.hooks(hooks), _calls_of(part, calls):
-        hidden, reads = ranker.encode([inputs], stack)
-        score = readout(hidden, reads)[0]
-        if not torch.isfinite(score):
+        hidden, reads = ranker.encode(inputs, stack)
+        scores = torch.cat([readout(hidden[at : at + 1], reads[at : at + 1]) for at, readout in enumerate(readouts)])
+        if not torch.isfinite(scores).all():
             with torch.no_grad():
-                raise ranker.first_non_finite(lambda: ranker.score_inputs([inputs]))
+                raise ranker.first_non_finite(lambda: ranker.score_inputs(inputs))
         flat = [value for site in gradient for value in kept[site]]
-        found = iter(torch.autograd.grad(score, flat, allow_unused=True) if gradient else ())
+        found = iter(torch.autograd.grad(scores.sum(), flat, allow_unused=True) if gradient else ())
     gradients = {site: [_or_zero(next(found), value) for value in kept[site]] for site in gradient}
     still = {site: [value.detach() for value in values] for site, values in kept.items()}
-    return Run(
-        inputs=inputs,
-        stack=stack,
-        tokens=inputs[ranker.text_of(stack)],
-        score=float(score.detach()),
-        readout=readout,
-        hidden=hidden.detach(),
-        reads=reads,
-        values={site: still[site] for site in wanted},
-        gradients=gradients,
-        top=still["top"][0],
-        entered=still["entered"][0],
-        calls=calls,
-    )
+    runs = []
+    for at, (one, readout) in enumerate(zip(inputs, readouts, strict=True)):
+        tokens = one[ranker.text_of(stack)]
+
+        def own(value: Tensor, at: int = at, tokens: Tokens = tokens) -> Tensor:
+            """One pair's row without its padding; T5's decoder has one position whatever the text's length."""
+            return value if len(inputs) == 1 else value[at : at + 1, : len(tokens)]
+
+        runs.append(
+            Run(
+                inputs=one,
+                stack=stack,
+                tokens=tokens,
+                score=float(scores[at].detach()),
+                readout=readout,
+                hidden=own(hidden.detach()),
+                reads=own(reads),
+                values={site: [own(value) for value in still[site]] for site in wanted},
+                gradients={site: [own(value) for value in values] for site, values in gradients.items()},
+                top=own(still["top"][0]),
+                entered=own(still["entered"][0]),
+                calls=calls if len(inputs) == 1 else [],
+            )
+        )
+    return runs
 
 
 def through(part: Stack, run: Run, layer: int, hidden: Tensor) -> Tensor:

@@ -19,13 +19,14 @@ from mechviz.patching.attribution import Gradients, carriers, differences, estim
 from mechviz.patching.cells import GRIDS, Grid, Selection, Sizes, find_grid, rows_per_batch, select, top_of
 from mechviz.patching.edits import Edit, run_cells, score_cells
 from mechviz.patching.metrics import measure, metric_name
-from mechviz.patching.pairs import PairSettings, record_pair
+from mechviz.patching.pairs import pair_settings, record_pair
 from mechviz.patching.reading import Reading
+from mechviz.patching.runs import Run
 from mechviz.patching.settings import Settings, complete
 from mechviz.patching.sources import SourceSettings, Values, raw_values
 from mechviz.rankers.checks import check_docs
 from mechviz.rankers.ranker import Ranker, check_ranker
-from mechviz.results import DIRECTIONS, PatchResult
+from mechviz.results import DIRECTIONS, Pair, PatchResult
 from mechviz.text import perturb as perturbations
 
 #: Share of the memory that the rows of one batch may take; the runs and the gradient take the rest.
@@ -48,6 +49,8 @@ class Session:
         Sites that the runs keep beside what the grid needs.
     more : sequence of str
         Names of other grids that `turned` will be asked for.
+    recorded : (Pair, Run, Run), optional
+        The pair with its base and source run, where they were recorded with those of other pairs.
 
     Attributes
     ----------
@@ -71,6 +74,7 @@ class Session:
         gradient: bool = True,
         keep: Sequence[str] = (),
         more: Sequence[str] = (),
+        recorded: tuple[Pair, Run, Run] | None = None,
         **settings: Unpack[Settings],
     ) -> None:
         chosen = self.settings = complete(settings)
@@ -79,13 +83,9 @@ class Session:
         self.metric = chosen["metric"]
         metric_name(self.metric)
         top = top_of(chosen["heads"])
-        grids = [self.grid, *(find_grid(name, None) for name in more)]
-        patched_at = [*(site for grid in grids if gradient for site in carriers(grid)), *(["z"] if top else [])]
-        sites = [*(site for grid in grids for site in grid.sites), *keep]
-        how = PairSettings(
-            chosen["direction"], chosen["filler"], chosen["truncate"], chosen["stack"], sites, tuple(dict.fromkeys(patched_at))
-        )
-        self.pair, self.base, self.source = record_pair(ranker, query, doc, perturb, how)
+        if recorded is None:
+            recorded = record_pair(ranker, query, doc, perturb, pair_settings(chosen, gradient, keep, more))
+        self.pair, self.base, self.source = recorded
         self.stack = ranker.stack(self.base.stack)
         self.shape = self._sizes(self.grid)
         self.values = self._values(self.grid)
@@ -138,17 +138,31 @@ class Session:
         NonFiniteError
             A patched score is NaN or inf.
         """
-        wanted = self.selection.cells if cells is None else self.selection.cells & cells
-        same = np.flatnonzero(wanted & ~self._moving)
-        if len(same):  # what is patched in is what is there
+        same, flat, edits = self.plan(cells)
+        if len(same):
             yield same, np.full(len(same), self.pair.base_score, dtype=np.float32)
-        flat = np.flatnonzero(wanted & self._moving)
-        named = [self._cell(int(index)) for index in flat]
-        for chosen, scores in run_cells(self.ranker, self.base, [[self._edit(cell)] for cell in named], self.rows):
-            bad = np.flatnonzero(~np.isfinite(scores))
-            if len(bad):
-                raise NonFiniteError(f"patching {self._in_words(named[chosen[int(bad[0])]])} gave the score {scores[bad[0]]}")
+        for chosen, scores in run_cells(self.ranker, self.base, [[edit] for edit in edits], self.rows):
+            self.check_finite(flat[chosen], scores)
             yield flat[chosen], scores
+
+    def plan(self, cells: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64], list[Edit]]:
+        """Return which of the chosen cells have the base score, since what is patched in is what is there; and the others.
+
+        Returns
+        -------
+        tuple
+            The former by their flat index, the latter likewise, and the edit of each of the latter.
+        """
+        wanted = self.selection.cells if cells is None else self.selection.cells & cells
+        flat = np.flatnonzero(wanted & self._moving)
+        return np.flatnonzero(wanted & ~self._moving), flat, [self._edit(self._cell(int(index))) for index in flat]
+
+    def check_finite(self, flat: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
+        """Raise `NonFiniteError` if a patched score is NaN or inf."""
+        bad = np.flatnonzero(~np.isfinite(scores))
+        if len(bad):
+            cell = self._cell(int(flat[bad[0]]))
+            raise NonFiniteError(f"patching {self._in_words(cell)} gave the score {scores[bad[0]]}")
 
     def together(self, sets: Sequence[Sequence[Cell]]) -> NDArray[np.float32]:
         """Patch the cells of each set in one run, and return the scores, dims (set).
@@ -178,7 +192,7 @@ class Session:
         exact: NDArray[np.bool_] | None = None,
     ) -> PatchResult:
         """Return a result for patched scores, dims as `shape`, NaN where not computed."""
-        return self.named_result(self.name, method, self._named, patched, attribution, exact)
+        return self.named_result(self.name, method, self.named, patched, attribution, exact)
 
     def joint_result(self, sets: Sequence[Sequence[Cell]]) -> PatchResult:
         """Return the result of cells that are patched together, dims (cell), each a set of them."""
@@ -244,7 +258,8 @@ class Session:
         settings: Settings = {**self.settings, "layers": None, "heads": None}
         return partial(_patch_sets, self.ranker, pair.query, pair.doc, perturb, settings)
 
-    def _named(self, values: NDArray[Any]) -> xr.DataArray:
+    def named(self, values: NDArray[Any]) -> xr.DataArray:
+        """Return values of the grid's cells with the names of its dims."""
         coords = {name: list(self.grid.sites) if name == "site" else np.arange(size) for name, size in self.shape.items()}
         return xr.DataArray(values, dims=tuple(self.shape), coords=coords)
 
