@@ -8,6 +8,8 @@ from mechviz.results.circuits import Circuit
 from mechviz.results.pair import DIRECTIONS, Direction, Pair, Ranking
 from mechviz.results.patch import PatchResult
 from mechviz.results.ranking import RankingResult
+from mechviz.results.scorecard import Scorecard
+from mechviz.results.study import StudySummary
 
 __all__ = [
     "DIRECTIONS",
@@ -18,5 +20,7 @@ __all__ = [
     "PatchResult",
     "Ranking",
     "RankingResult",
+    "Scorecard",
     "StackShape",
+    "StudySummary",
 ]
