@@ -11,10 +11,17 @@ import {
   type Entry,
   FORMAT,
   type GridSpec,
+  type Groups,
+  type GroupsEntry,
   type HeadAttention,
   type HeadEntry,
   type Matrix,
   type Numbers,
+  type OpenedEntry,
+  PAIR_NUMBERS,
+  PAIR_TEXTS,
+  type Pairs,
+  type PairsEntry,
   type Parts,
   RUNS,
   type Run,
@@ -22,7 +29,9 @@ import {
   type RunScores,
   type ScoreEntry,
   type Scores,
+  type Snapshot,
   type Spec,
+  STUDY_VARIABLES,
   type Thumbs,
 } from "./wire";
 
@@ -103,6 +112,27 @@ function decodeScores(key: string, entry: ScoreEntry, read: Read, has: (name: st
   return { ...entry, base: run("base"), source: has(`${key}.source.q`) ? run("source") : null };
 }
 
+function decodePairs(entry: PairsEntry, read: Read): Pairs {
+  const all = (names: readonly string[], prefix = "") =>
+    Object.fromEntries(names.map((name) => [name, read(`pairs.${prefix}${name}`)]));
+  return {
+    ...entry,
+    ...all(PAIR_NUMBERS),
+    number: read("pairs.number"),
+    at: all(PAIR_TEXTS),
+    in_bucket: all(["grade", "rank"], "buckets."),
+  } as Pairs;
+}
+
+/** A pair's own view, as a page without a kernel has it. */
+function decodeOpened(key: string, { parts, ...entry }: OpenedEntry, read: Read): Snapshot {
+  const buffers: Record<"buffers" | "cells", Record<string, DataView>> = { buffers: {}, cells: {} };
+  for (const [part, name] of parts) {
+    buffers[part][name] = new DataView(read(`${key}.${part}.${name}`).buffer as ArrayBuffer);
+  }
+  return { ...entry, ...buffers };
+}
+
 /** What came under a key, its buffers as numbers. */
 export function decodeEntry(
   key: string,
@@ -140,6 +170,14 @@ export function decodeEntry(
     }
     case "together":
       return entry;
+    case "pairs":
+      return decodePairs(entry as PairsEntry, read);
+    case "pair":
+      return decodeOpened(key, entry as OpenedEntry, read);
+    case "groups": {
+      const numbers = ["effect", "low", "high", "n"].map((name) => [name, read(`${key}.${name}`)]);
+      return { ...(entry as GroupsEntry), ...Object.fromEntries(numbers) } as Groups;
+    }
     default:
       throw new Error(`this view does not know "${key}"`);
   }
@@ -159,19 +197,27 @@ function decodeGrid(buffers: Buffers, { key, shape }: GridSpec): Cells {
     return { effects: empty(), patched: empty(), state: new Uint8Array(size) };
   }
   const [low, high] = [view("low"), view("high")];
+  const study = STUDY_VARIABLES.map((name) => [name, view(name)] as const);
+  const whole = study.every(([, found]) => found);
   const cells: Cells = {
     effects: decode(effects, "f4") as Float32Array,
     patched: decode(patched, "f4") as Float32Array,
     state: decode(state, "u1") as Uint8Array,
     ...(low && high && { low: decode(low, "f4") as Float32Array, high: decode(high, "f4") as Float32Array }),
   };
-  for (const [name, numbers] of Object.entries(cells)) {
+  const more = whole
+    ? Object.fromEntries(
+        study.map(([name, found]) => [name, decode(found as DataView, "f4") as Float32Array]),
+      )
+    : {};
+  for (const [name, numbers] of Object.entries({ ...cells, ...more }) as [string, Numbers][]) {
     if (numbers.length !== size) {
       throw new Error(
         `cells ${key}.${name} hold ${numbers.length} numbers, the grid has ${shape.join(" x ")}`,
       );
     }
   }
+  if (whole) cells.study = more as NonNullable<Cells["study"]>;
   return cells;
 }
 

@@ -3,6 +3,8 @@ import type { AnyModel } from "@anywidget/types";
 import { checkSpec, decodeCells } from "./decode";
 import { describeError } from "./errors";
 import { Loads } from "./loads";
+import { strongestCell } from "./marks/cells";
+import { UNFILTERED } from "./marks/pairs";
 import { type State, Store, type ViewStore } from "./store";
 import {
   type Buffers,
@@ -17,6 +19,7 @@ import {
 export type Model = Pick<AnyModel, "get" | "set" | "on" | "off" | "save_changes" | "send">;
 
 export interface Connection {
+  model: Model;
   store: ViewStore;
   /** Select a head or pin a position; Python hears of it a moment later. */
   select: (change: Partial<Selection>) => void;
@@ -70,9 +73,11 @@ export function connect(model: Model): Connection {
       changed: (states) => store.set("loads", states),
     });
   let loads = makeLoads(spec);
+  const cells = readCells();
+  const first = Object.values(cells)[0];
   const store: ViewStore = new Store<State>({
     spec,
-    cells: readCells(),
+    cells,
     progress: readProgress(),
     selection: readSelection(model, spec.stacks),
     loads: loads.states,
@@ -81,6 +86,9 @@ export function connect(model: Model): Connection {
     hovered_cell: null,
     hovered_pos: null,
     pinned_side: "both",
+    filter: UNFILTERED,
+    opened: null,
+    cell: first ? strongestCell(first.effects) : 0,
     width: 0,
     dark: false,
     fault: null,
@@ -138,6 +146,7 @@ export function connect(model: Model): Connection {
   for (const [event, handler] of guarded) model.on(event, handler);
 
   return {
+    model,
     store,
     select(change) {
       store.set("selection", { ...store.get("selection"), ...change });

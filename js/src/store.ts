@@ -3,9 +3,10 @@
  * Hover, unit, width and theme stay in the browser; only `selection` goes back to Python.
  */
 import type { Loaded } from "./loads";
+import type { PairFilter } from "./marks/pairs";
 import type { Cells, PanelName, Progress, Selection, Spec } from "./wire";
 
-export type Unit = "effect" | "score" | "rank";
+export type Unit = "effect" | "score" | "rank" | "ratio" | "raw" | "positive";
 /** A head, or with `MLP` as its head the MLP of a layer. */
 export type Cell = { stack: string; layer: number; head: number };
 export const MLP = -1;
@@ -25,6 +26,12 @@ export interface State {
   hovered_cell: Cell | null;
   hovered_pos: HoveredPos | null;
   pinned_side: Side;
+  /** Which pairs of a list are meant. */
+  filter: PairFilter;
+  /** The number of the pair that is open inside of the view. */
+  opened: number | null;
+  /** The selected cell of a study's grid that is not of heads; heads are in `selection`. */
+  cell: number;
   width: number;
   dark: boolean;
   /** Why an update could not be taken over; what stands is older. */

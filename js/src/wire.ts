@@ -23,7 +23,13 @@ export type PanelName =
   | "positions"
   | "ranking"
   | "score"
-  | "circuit";
+  | "circuit"
+  | "cells"
+  | "changes"
+  | "groups"
+  | "covariates"
+  | "pairs"
+  | "scorecard";
 
 export interface BufferSpec {
   dtype: Dtype;
@@ -71,6 +77,8 @@ export interface GridSpec {
   metric: string;
   /** How many pairs each cell is a mean of. */
   n?: number | null;
+  /** What the places of each dim are called, in the grid of a study. */
+  labels?: string[][];
 }
 
 export interface EdgeCount {
@@ -96,7 +104,27 @@ export type PartsEntry = {
 };
 export type TogetherEntry = { heads: Head[]; effect: number | null; patched: number };
 export type CurveEntry = { stack: string; cells: string[] };
+/** Many pairs: each text once, with indices into these lists among the buffers. */
+export interface PairsEntry {
+  queries: string[];
+  docs: string[];
+  /** What was taken away and what was put in. */
+  changes: [string, string][];
+  perturbations: string[];
+  reasons: string[];
+  axioms: string[];
+  buckets: Record<Bucketed, string[]>;
+}
+export type Bucketed = "grade" | "rank";
+export type GroupsEntry = { values: string[] };
+/** A pair's own view; `parts` are the names of its buffers. */
+export type OpenedEntry = Pick<Snapshot, "spec" | "progress" | "selection" | "theme"> & {
+  parts: ["buffers" | "cells", string][];
+};
 export type Entry =
+  | PairsEntry
+  | GroupsEntry
+  | OpenedEntry
   | HeadEntry
   | ThumbEntry
   | MatrixEntry
@@ -153,6 +181,44 @@ export interface CircuitSpec {
   edges: CircuitEdge[];
 }
 
+export type Count = [reason: string, n: number];
+
+/** What a study of many pairs has beside its grid. */
+export interface StudySpec {
+  name: string;
+  grid: string;
+  direction: Direction;
+  confidence: number;
+  n_used: number;
+  n_queries: number;
+  dropped: Count[];
+  min_change: number | null;
+  groups: string[];
+  covariates: Record<string, string | number | null>[] | null;
+}
+
+export interface ScoreRow {
+  axiom: string;
+  /** `all`, or what the pairs are told apart by. */
+  group: "all" | Bucketed;
+  value: string;
+  n: number;
+  satisfied: number | null;
+  satisfied_low: number | null;
+  satisfied_high: number | null;
+  change: number | null;
+  low: number | null;
+  high: number | null;
+}
+
+export interface ScorecardSpec {
+  rows: ScoreRow[];
+  dropped: Record<string, Count[]>;
+}
+
+/** `opens`: can the ranker be run on a pair of the list? `n` pairs of `of` are listed. */
+export type ListSpec = { opens: boolean; n: number; of: number };
+
 /** What only a view of a perturbed pair has. */
 export interface Patching {
   perturbation: string;
@@ -174,7 +240,7 @@ export interface Patching {
 
 export interface Spec extends Partial<Patching> {
   format: number;
-  kind: "patching" | "attention" | "ranking" | "circuit";
+  kind: "patching" | "attention" | "ranking" | "circuit" | "study" | "scorecard";
   panels: PanelName[];
   ranker: { name: string; kind: string };
   query: string;
@@ -188,6 +254,9 @@ export interface Spec extends Partial<Patching> {
   text: string;
   ranking?: RankingSpec | null;
   circuit?: CircuitSpec | null;
+  study?: StudySpec;
+  scorecard?: ScorecardSpec;
+  list?: ListSpec;
   /** What came with the view, by key. */
   held: Record<string, Entry>;
   buffers: Record<string, BufferSpec>;
@@ -246,7 +315,29 @@ export interface Cells {
   /** Bounds of each effect, where they are known. */
   low?: Float32Array;
   high?: Float32Array;
+  /** What a study says beside the effects. */
+  study?: Record<StudyVariable, Float32Array>;
 }
+
+export const STUDY_VARIABLES = ["ratio", "raw", "positive", "p", "q"] as const;
+export type StudyVariable = (typeof STUDY_VARIABLES)[number];
+/** Cells whose corrected p-value is above it are drawn weaker. */
+export const CLEAR = 0.05;
+
+const SCORES = ["original_score", "perturbed_score", "base_score", "source_score"] as const;
+export const PAIR_NUMBERS = ["grade", "rank", "preferred", ...SCORES] as const;
+export const PAIR_TEXTS = ["queries", "docs", "changes", "perturbations", "reasons", "axioms"] as const;
+
+/** The list of pairs as columns: NaN where a number is not known; `at` are indices into the entry's lists. */
+export type Pairs = PairsEntry &
+  Record<(typeof PAIR_NUMBERS)[number], Float32Array> & {
+    number: Int32Array;
+    at: Record<(typeof PAIR_TEXTS)[number], Int32Array>;
+    in_bucket: Record<Bucketed, Int32Array>;
+  };
+
+/** Effects of all cells by group, dims (group, dims of the grid). */
+export type Groups = GroupsEntry & Record<"effect" | "low" | "high" | "n", Float32Array>;
 
 export interface Edges extends EdgeCount {
   query_pos: Uint16Array;

@@ -10,6 +10,8 @@ from mechviz.figures.png import to_png
 from mechviz.figures.positions import positions_svg
 from mechviz.figures.ranking import ranking_svg
 from mechviz.figures.score_parts import score_svg
+from mechviz.figures.scorecard import scorecard_svg
+from mechviz.figures.study import study_svg
 from mechviz.figures.texts import texts_svg
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "positions_svg",
     "ranking_svg",
     "score_svg",
+    "scorecard_svg",
+    "study_svg",
     "texts_svg",
     "to_png",
 ]

@@ -51,6 +51,31 @@ def cell(x: float, y: float, width: float, height: float, values: Values, at: tu
     return drawn
 
 
+def faint_cell(
+    x: float, y: float, width: float, height: float, values: Values, at: tuple[int, ...], hollow: bool, theme: Theme
+) -> list[Element]:
+    """Draw a cell that is not told apart from nothing: smaller, and hollow where its interval holds 0."""
+    value = float(values.values[at])
+    if not np.isfinite(value):
+        return hatch(x, y, width, height, theme)
+    return _faint(x, y, width, height, hexed(diverging(value, values.limit, theme)), hollow, theme)
+
+
+def _faint(x: float, y: float, width: float, height: float, fill: str, hollow: bool, theme: Theme) -> list[Element]:
+    pads = [share * min(width, height) for share in (0.2, 0.36)]
+    border = rect(x + 0.5, y + 0.5, width - 1, height - 1, fill="none", stroke=theme.border)
+    squares = [
+        rect(x + pad, y + pad, width - 2 * pad, height - 2 * pad, fill=colour)
+        for pad, colour in zip(pads, (fill, theme.page), strict=True)
+    ]
+    return [border, *(squares if hollow else squares[:1])]
+
+
+def faint_swatch(hollow: bool, theme: Theme) -> list[Element]:
+    """Draw the sample of such a cell for a legend."""
+    return _faint(0, 0, 13, 13, theme.plus, hollow, theme)
+
+
 def _estimate(x: float, y: float, width: float, height: float, fill: str, theme: Theme) -> list[Element]:
     pad = 0.2 * min(width, height)
     border: Look = {"fill": "none", "stroke": theme.muted, "stroke_opacity": 0.7, "stroke_dasharray": "3 2"}

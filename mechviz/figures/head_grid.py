@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mechviz.figures.cells import Entry, Place, bar, cell, legend, outline, unsure, zero_line
+from mechviz.figures.cells import Entry, Place, bar, cell, faint_cell, faint_swatch, legend, outline, unsure, zero_line
 from mechviz.figures.colour import Theme
 from mechviz.figures.frame import HEADING, MARGIN, Frame, selected_head
 from mechviz.figures.strongest import GAP, LIST, Listed, height_of, strongest
 from mechviz.figures.svg import Element, Look, group, rect, text
 from mechviz.figures.values import Values, joined
+from mechviz.figures.words import percent
 
 #: Grids with more heads or layers name every fourth of them.
 _MANY = 24
@@ -45,6 +46,10 @@ class Stack:
     mlps : Values, dims (layer), or None
     bounds : (low, high) or None
         Of the heads' values, dims (layer, head).
+    weak : bool array, dims (layer, head), or None
+        Which heads are not told apart from nothing, after correction for many of them.
+    confidence : float
+        Of the bounds.
     """
 
     name: str
@@ -52,6 +57,8 @@ class Stack:
     heads: Values
     mlps: Values | None = None
     bounds: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    weak: NDArray[np.bool_] | None = None
+    confidence: float = 0.95
 
     @property
     def zeros(self) -> NDArray[np.bool_]:
@@ -80,7 +87,13 @@ def grids_picture(frame: Frame, stacks: Sequence[Stack], selection: Mapping[str,
     legend_width = max(_LEAST_LEGEND, right - left)
     everything = joined([values for stack in stacks for values in (stack.heads, stack.mlps) if values is not None], limit)
     zeros = any(stack.zeros.any() for stack in stacks)
-    entries: list[Entry] = [("95% interval holds 0", _unsure_swatch(theme))] if zeros else []
+    entries: list[Entry] = []
+    weak = any(stack.weak is not None and stack.weak.any() for stack in stacks)
+    if weak:
+        entries.append(("q over 0.05, not told apart", faint_swatch(False, theme)))
+    if zeros:
+        swatch = faint_swatch(True, theme) if weak else _unsure_swatch(theme)
+        entries.append((f"{percent(stacks[0].confidence)} interval holds 0", swatch))
     scale = "the heads' |values|" if any(stack.mlps is not None for stack in stacks) else "|value|"
     marks, taken = legend(left, bottom + _NUMBERS + 12, legend_width, everything, theme, size, entries, scale)
     bottom += _NUMBERS + 12 + taken
@@ -174,8 +187,12 @@ class _Grid:
         for layer in range(self.n_layers):
             for head in range(self.n_heads):
                 box = (*self.corner(layer, head), self.size, self.size)
-                marks = cell(*box, self.values, (layer, head), self.theme)
-                if zeros[layer, head]:
+                weak = self.stack.weak is not None and bool(self.stack.weak[layer, head])
+                if weak:
+                    marks = faint_cell(*box, self.values, (layer, head), bool(zeros[layer, head]), self.theme)
+                else:
+                    marks = cell(*box, self.values, (layer, head), self.theme)
+                if zeros[layer, head] and not weak:
                     marks.append(unsure(*box, self.theme))
                 cells.append(group(marks, data_cell=f"{layer}.{head}", data_stack=self.stack.name))
         return cells

@@ -6,6 +6,8 @@ from mechviz.views.circuit import CircuitView
 from mechviz.views.grid import GridView
 from mechviz.views.patching import PatchingView
 from mechviz.views.ranking import RankingView
+from mechviz.views.scorecard import ScorecardView
+from mechviz.views.study import StudyView
 from mechviz.views.view import View
 
 __all__ = [
@@ -14,6 +16,8 @@ __all__ = [
     "GridView",
     "PatchingView",
     "RankingView",
+    "ScorecardView",
+    "StudyView",
     "View",
     "from_arrays",
     "from_cache",

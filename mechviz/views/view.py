@@ -198,17 +198,21 @@ class View(anywidget.AnyWidget):
         raise NotImplementedError
 
     def _page(self, texts: bool) -> str:
+        state = self.state()
+        if not texts:
+            state["spec"] = wire.without_texts(state["spec"])
+        return snapshot.to_html(plain(state), "mechviz" if not texts else self.title, mechviz.__version__)
+
+    def state(self, budget: int = _PAGE_BYTES) -> dict[str, Any]:
+        """Return all that a page without a kernel draws from, with at most ``budget`` bytes of lines; waits for a computation."""
         self._finish()
-        state = {
-            **self._still(sum(layers * heads for layers, heads in self._sizes.values()), _PAGE_BYTES, page=True),
+        return {
+            **self._still(sum(layers * heads for layers, heads in self._sizes.values()), budget, page=True),
             "cells": self.cells,
             "progress": {**self.progress, "live": False},
             "selection": dict(self.selection),
             "theme": self.theme,
         }
-        if not texts:
-            state["spec"] = wire.without_texts(state["spec"])
-        return snapshot.to_html(plain(state), "mechviz" if not texts else self.title, mechviz.__version__)
 
     def _finish(self) -> None:
         """Wait for what still runs."""
@@ -330,6 +334,19 @@ class View(anywidget.AnyWidget):
             "scores": lambda message: self._answer_scores(message),
         }
 
+    def answer_to(self, message: dict[str, Any]) -> wire.Packed:
+        """Return what a message asks for.
+
+        Raises
+        ------
+        MechvizError
+            Nobody here knows that kind of message.
+        """
+        answers = self._answers()
+        if message.get("type") not in answers:
+            raise MechvizError(f"unknown message {shown(message.get('type'))}")
+        return answers[message["type"]](message)
+
     def _answer_attention(self, message: dict[str, Any]) -> wire.Packed:
         stack, layer, head = str(message["stack"]), int(message["layer"]), int(message["head"])
         return wire.pack_head(stack, layer, head, self.known_reader().pattern(stack, layer)[:, head])
@@ -348,10 +365,7 @@ class View(anywidget.AnyWidget):
     def _answer(self, content: dict[str, Any]) -> None:
         """Answer a message from the browser; what goes wrong is told there, not swallowed."""
         try:
-            answers = self._answers()
-            if content.get("type") not in answers:
-                raise MechvizError(f"unknown message {shown(content.get('type'))}")
-            packed = answers[content["type"]](content)
+            packed = self.answer_to(content)
         except Exception as error:
             self.send({"type": "error", "id": content.get("id"), "message": f"{type(error).__name__}: {error}"})
             return

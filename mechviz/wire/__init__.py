@@ -23,8 +23,10 @@ from mechviz.wire.attention import (
 )
 from mechviz.wire.buffers import Packed, bytes_of, describe, to_bytes
 from mechviz.wire.cells import EMPTY, EXACT, PREVIEW, grid_key, pack_cells, pack_grid
+from mechviz.wire.pairs import BUCKETS, LISTED, changed_part, listed, originals, pack_opened, pack_pairs, short
 from mechviz.wire.parts import pack_parts
 from mechviz.wire.ranking import pack_ranking, pack_rivals, snippet
+from mechviz.wire.scorecard import pack_scorecard
 from mechviz.wire.spec import (
     FORMAT,
     banners,
@@ -38,13 +40,16 @@ from mechviz.wire.spec import (
     with_held,
     without_texts,
 )
+from mechviz.wire.study import confidence_of, is_heads, labels_of, min_change_of, pack_groups, pack_study, pack_study_cells
 
 __all__ = [
+    "BUCKETS",
     "EDGE_CAP",
     "EDGE_MASS",
     "EMPTY",
     "EXACT",
     "FORMAT",
+    "LISTED",
     "PREVIEW",
     "RUNS",
     "Head",
@@ -52,28 +57,42 @@ __all__ = [
     "Patterns",
     "banners",
     "bytes_of",
+    "changed_part",
+    "confidence_of",
     "describe",
     "gate_message",
     "grid_key",
+    "is_heads",
+    "labels_of",
     "largest_differences",
+    "listed",
     "max_pool",
+    "min_change_of",
+    "originals",
     "pack_attention",
     "pack_cells",
     "pack_circuit",
     "pack_circuit_alone",
     "pack_grid",
+    "pack_groups",
     "pack_head",
     "pack_heads",
     "pack_matrices",
     "pack_matrix",
+    "pack_opened",
+    "pack_pairs",
     "pack_parts",
     "pack_patching",
     "pack_ranked",
     "pack_ranking",
     "pack_rivals",
+    "pack_scorecard",
     "pack_scores",
+    "pack_study",
+    "pack_study_cells",
     "pack_thumbs",
     "ranks",
+    "short",
     "snippet",
     "strongest_edges",
     "to_bytes",

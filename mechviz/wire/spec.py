@@ -29,7 +29,7 @@ def pack_patching(results: Sequence[PatchResult]) -> dict[str, Any]:
     provenance = dict(main.provenance)
     stacks = {result.stack: _patched_stack(result) for result in results if "head" in result.effects.dims}
     return {
-        **_frame("patching", provenance),
+        **frame_of("patching", provenance),
         "query": pair.query,
         "doc": pair.doc,
         "perturbation": pair.perturbation,
@@ -58,7 +58,7 @@ def pack_patching(results: Sequence[PatchResult]) -> dict[str, Any]:
 def pack_attention(result: AttentionResult) -> dict[str, Any]:
     """Return the spec of one text's attention."""
     return {
-        **_frame("attention", dict(result.provenance)),
+        **frame_of("attention", dict(result.provenance)),
         "query": result.query,
         "doc": result.doc,
         "score": result.score,
@@ -78,15 +78,15 @@ def pack_circuit(circuit: Circuit) -> dict[str, Any]:
     return {
         "stack": circuit.stack,
         "threshold": circuit.threshold,
-        **{name: _finite(getattr(circuit, name)) for name in shares},
+        **{name: finite(getattr(circuit, name)) for name in shares},
         **{
-            name: [{key: _finite(value) for key, value in row.items()} for row in getattr(circuit, name).to_dict("records")]
+            name: [{key: finite(value) for key, value in row.items()} for row in getattr(circuit, name).to_dict("records")]
             for name in ("vertices", "edges")
         },
     }
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Return a value, or None for NaN, which JSON does not have."""
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
@@ -100,7 +100,7 @@ def with_held(spec: Mapping[str, Any], packed: Sequence[Packed]) -> dict[str, An
 def pack_ranked(result: RankingResult) -> dict[str, Any]:
     """Return the spec of a ranked list alone."""
     return {
-        **_frame("ranking", dict(result.provenance)),
+        **frame_of("ranking", dict(result.provenance)),
         "query": result.query,
         "doc": "",
         "perturbation": result.perturbation,
@@ -116,7 +116,7 @@ def pack_circuit_alone(circuit: Circuit) -> dict[str, Any]:
     """Return the spec of a circuit alone."""
     pair = circuit.pair
     return {
-        **_frame("circuit", dict(circuit.provenance)),
+        **frame_of("circuit", dict(circuit.provenance)),
         "query": pair.query,
         "doc": pair.doc,
         "perturbation": pair.perturbation,
@@ -131,6 +131,8 @@ def pack_circuit_alone(circuit: Circuit) -> dict[str, Any]:
 def without_texts(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return a spec in which no word of the user's texts is left: tokens are numbered, everything else is left out."""
     hidden = "(left out)"
+    if spec["kind"] in ("study", "scorecard"):
+        return {**spec, "held": {key: _listed_without_texts(key, entry) for key, entry in spec["held"].items()}}
     anybodys = not spec["ranker"]["kind"]  # where no ranker read the tokens, nobody knows which of them are not the user's
 
     def numbered(tokens: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -156,7 +158,16 @@ def without_texts(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {**spec, **left, "texts": texts, "stacks": stacks, "ranking": ranking, "held": held}
 
 
-def _frame(kind: str, provenance: dict[str, str]) -> dict[str, Any]:
+def _listed_without_texts(key: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the list of pairs, or a pair that was opened, without its texts."""
+    if key == "pairs":
+        empty = {name: [""] * len(entry[name]) for name in ("queries", "docs")}
+        return {**entry, **empty, "changes": [["", ""]] * len(entry["changes"])}
+    return {**entry, "spec": without_texts(entry["spec"])} if key.startswith("pair.") else entry
+
+
+def frame_of(kind: str, provenance: dict[str, str]) -> dict[str, Any]:
+    """Return what every spec begins with."""
     return {
         "format": FORMAT,
         "kind": kind,

@@ -7,6 +7,8 @@ import pytest
 from playwright.sync_api import expect
 
 import mechviz as mv
+from mechviz.views.reader import Layers
+from tests import golden, many_pairs
 from tests.browser.page import unguarded
 from tests.cases import CASES
 
@@ -25,7 +27,11 @@ def views(dot, opened, tmp_path_factory):
     monot5 = opened(CASES["MonoT5 t5 ('true', 'false')"])
     toy = mv.toys.compiled("bm25")
     texts = ("hot volcano spring", "the water of the sea rises in hot weather", mv.perturb.append("volcano"))
+    opened_pair = mv.views.PatchingView(golden.golden_result(), Layers({"doc": golden.patterns}))
     made = {
+        "study": mv.views.StudyView(many_pairs.study((4, 4), 60), lambda number: opened_pair),
+        "classes": mv.views.StudyView(many_pairs.classes_study(pairs=many_pairs.pairs(40))),
+        "scorecard": mv.views.ScorecardView(many_pairs.scorecard(30)),
         "patching": mv.show_patching(dot, QUERY, DOC, CHANGE, docs=["Lava is hot.", "Tea is warm."], wait=True),
         "monot5": mv.show_patching(monot5, QUERY, DOC, CHANGE, wait=True),
         "circuit": mv.show_patching(toy, *texts, circuit=mv.circuit(toy, *texts), wait=True),
@@ -42,7 +48,7 @@ def views(dot, opened, tmp_path_factory):
     return {name: view.to_html(folder / f"{name}.html") for name, view in made.items()}
 
 
-VIEWS = ["patching", "monot5", "circuit", "attention", "ranking", "grid"]
+VIEWS = ["patching", "monot5", "circuit", "attention", "ranking", "grid", "study", "classes", "scorecard"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

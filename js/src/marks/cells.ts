@@ -2,6 +2,7 @@
 import { type Cell, MLP, type Unit } from "../store";
 import {
   type Cells,
+  CLEAR,
   EXACT,
   type GridSpec,
   NOT_COMPUTED,
@@ -10,7 +11,10 @@ import {
   type Spec,
   type StackSpec,
 } from "../wire";
-import { digitsFor, percentile, plain, signed } from "./scale";
+import { count, digitsFor, percent, percentile, plain, signed } from "./scale";
+
+/** Of what share of pairs nothing can be said: half of them go either way. */
+export const HALF = 0.5;
 
 /** The numbers of one stack's heads, and of its MLPs where those were patched. */
 export interface GridValues {
@@ -23,6 +27,10 @@ export interface GridValues {
   patched: Float32Array;
   low: Float32Array | undefined;
   high: Float32Array | undefined;
+  study: Cells["study"];
+  /** The effects themselves and their bounds, whatever the unit. */
+  effects: Float32Array;
+  bounds: [Float32Array | undefined, Float32Array | undefined];
   mlps: { values: Float64Array; state: Uint8Array; patched: Float32Array } | null;
   layer_sums: number[];
   head_means: number[];
@@ -43,6 +51,8 @@ export interface Grids {
   places: ReadonlyMap<string, number>;
   limit: number;
   digits: number;
+  /** A value in words; of a share, how far it lies from a half is what is drawn. */
+  words: (value: number) => string;
   /** How many pairs a cell is a mean of. */
   n: number | null;
 }
@@ -55,6 +65,17 @@ export function inUnit(spec: Spec, unit: Unit, effect: number, patched: number):
   const base = spec.scores?.base ?? Number.NaN;
   if (unit === "score") return patched - base;
   return rankAmong(spec.ranks, base) - rankAmong(spec.ranks, patched);
+}
+
+/** What a unit shows of one cell of a study. */
+export function studyValue(
+  study: NonNullable<Cells["study"]>,
+  unit: Unit,
+  effect: number,
+  at: number,
+): number {
+  if (unit === "positive") return (study.positive[at] as number) - HALF;
+  return unit === "ratio" || unit === "raw" ? (study[unit][at] as number) : effect;
 }
 
 /** The rank of a score among the competitors, 1 the best; ties count for the competitor. */
@@ -89,6 +110,11 @@ export function gridsOf(spec: Spec, cells: Record<string, Cells>, unit: Unit): G
     ),
   );
   const whole = unit === "rank";
+  const digits = whole
+    ? 0
+    : unit === "ratio" || (unit === "effect" && metric === "effect")
+      ? 2
+      : Math.max(3, digitsFor(limit));
   return {
     unit,
     metric,
@@ -96,7 +122,8 @@ export function gridsOf(spec: Spec, cells: Record<string, Cells>, unit: Unit): G
     order,
     places: new Map(order.map((cell, place) => [cellKey(cell), place + 1])),
     limit,
-    digits: whole ? 0 : unit === "effect" && metric === "effect" ? 2 : Math.max(3, digitsFor(limit)),
+    words: (value) => (unit === "positive" ? percent(value + HALF) : signed(value, digits)),
+    digits,
     n: spec.grids[0]?.n ?? null,
   };
 }
@@ -110,9 +137,13 @@ function gridOf(
   unit: Unit,
 ): GridValues {
   const read = (key: string) => {
-    const { effects, patched, state } = cells[key] as Cells;
+    const { effects, patched, state, study } = cells[key] as Cells;
     const values = Float64Array.from(effects, (effect, i) =>
-      state[i] === NOT_COMPUTED ? Number.NaN : inUnit(spec, unit, effect, patched[i] as number),
+      state[i] === NOT_COMPUTED
+        ? Number.NaN
+        : study
+          ? studyValue(study, unit, effect, i)
+          : inUnit(spec, unit, effect, patched[i] as number),
     );
     return { values, state, patched };
   };
@@ -128,10 +159,14 @@ function gridOf(
     ...own,
     low: unit === "effect" ? cells[heads.key]?.low : undefined,
     high: unit === "effect" ? cells[heads.key]?.high : undefined,
+    study: cells[heads.key]?.study,
+    effects: (cells[heads.key] as Cells).effects,
+    bounds: [cells[heads.key]?.low, cells[heads.key]?.high],
     mlps: mlps ? read(mlps.key) : null,
-    layer_sums: range(n_layers).map((layer) =>
-      total(known(range(n_heads).map((head) => layer * n_heads + head))),
-    ),
+    layer_sums: range(n_layers).map((layer) => {
+      const values = known(range(n_heads).map((head) => layer * n_heads + head));
+      return unit === "positive" ? total(values) / Math.max(1, values.length) : total(values); // shares do not add up
+    }),
     head_means: range(n_heads).map((head) => {
       const values = known(range(n_layers).map((layer) => layer * n_heads + head));
       return values.length ? total(values) / values.length : 0;
@@ -143,8 +178,15 @@ function gridOf(
 export const scoreDigits = ({ scores }: Spec) =>
   scores ? Math.max(4, digitsFor(scores.perturbed - scores.original)) : 4;
 
+const STUDY_UNITS = {
+  ratio: "ratio of sums",
+  raw: "mean score difference",
+  positive: "of the pairs go along",
+};
+
 /** What a value of the grids is, after its number. */
 export function unitWords({ unit, metric }: Pick<Grids, "unit" | "metric">): string {
+  if (unit === "ratio" || unit === "raw" || unit === "positive") return STUDY_UNITS[unit];
   if (unit === "rank") return "ranks";
   if (unit === "score" || metric === "raw") return "score difference";
   if (metric === "values") return "";
@@ -191,8 +233,14 @@ export const holdsZero = (low: number | undefined, high: number | undefined) =>
 export function describeCell(cell: Cell, spec: Spec, grids: Grids): string[] {
   const name = cellName(spec, cell);
   const numbers = cellNumbers(grids, cell);
-  if (!numbers || numbers.state === NOT_COMPUTED) return [name, "not computed"];
+  const missing = spec.study ? "not defined: no pair tells" : "not computed";
+  if (!numbers || numbers.state === NOT_COMPUTED) return [name, missing];
   const { value, state, patched, low, high } = numbers;
+  const grid = grids.stacks.find((one) => one.stack.name === cell.stack);
+  if (spec.study && grid?.study) {
+    const at = cell.layer * grid.n_heads + cell.head;
+    return [name, ...describeStudyCell(spec, grid.study, at, grid.effects[at] as number, bounds(grid, at))];
+  }
   const method = METHOD[state] ?? "";
   if (!Number.isFinite(value)) return [name, "not defined here", method];
   const lines = [name, `${signed(value, grids.digits)} ${unitWords(grids)}`.trim()];
@@ -211,4 +259,48 @@ export function describeCell(cell: Cell, spec: Spec, grids: Grids): string[] {
   const place = grids.places.get(cellKey(cell));
   lines.push([place && `${place}. of ${grids.order.length} heads`, method].filter(Boolean).join("; "));
   return lines;
+}
+
+type Bounds = { low: number; high: number } | null;
+
+const bounds = ({ bounds: [low, high] }: GridValues, at: number): Bounds =>
+  low && high ? { low: low[at] as number, high: high[at] as number } : null;
+
+/** Is a cell of a study told apart from nothing, after correction for many cells? */
+export const isClear = (study: Cells["study"], at: number) =>
+  !study || !((study.q[at] as number) > CLEAR || Number.isNaN(study.q[at] as number));
+
+/** A p-value in words. */
+export const pText = (p: number) => (Number.isNaN(p) ? "not defined" : p < 0.001 ? "< 0.001" : p.toFixed(3));
+
+/** All that a study says of one cell, as lines. */
+export function describeStudyCell(
+  spec: Spec,
+  study: NonNullable<Cells["study"]>,
+  at: number,
+  effect: number,
+  interval: Bounds,
+): string[] {
+  const { confidence = 0.95, n_used = 0, n_queries = 0 } = spec.study ?? {};
+  const metric = spec.grids[0]?.metric ?? "effect";
+  const of = (name: keyof typeof study) => study[name][at] as number;
+  const digits = digitsFor(Math.max(...[effect, interval?.low ?? 0, interval?.high ?? 0].map(Math.abs)));
+  return [
+    `${metric} ${signed(effect, digits)}`,
+    interval
+      ? `${percent(confidence)} interval ${signed(interval.low, digits)} to ${signed(interval.high, digits)}`
+      : "",
+    `ratio of sums ${signed(of("ratio"), 2)}, raw ${signed(of("raw"), digitsFor(of("raw")))}`,
+    `goes along in ${percent(of("positive"))} of the pairs`,
+    `p ${pText(of("p"))}, corrected q ${pText(of("q"))}${isClear(study, at) ? "" : ": not told apart"}`,
+    `n = ${count(n_used)} pairs of ${count(n_queries)} queries`,
+  ].filter(Boolean);
+}
+
+/** The cell of the largest effect. */
+export function strongestCell(effects: Float32Array): number {
+  let best = 0;
+  const size = (at: number) => Math.abs(effects[at] as number) || 0;
+  for (let at = 1; at < effects.length; at++) if (size(at) > size(best)) best = at;
+  return best;
 }

@@ -6,16 +6,24 @@ import { AttentionHeader } from "./attention_header";
 import { BeforeAfter } from "./before_after";
 import { Boundary } from "./boundary";
 import { ByPosition } from "./by_position";
+import { Changes } from "./changes";
 import { CircuitPanel } from "./circuit";
+import { Covariates } from "./covariates";
+import { Groups } from "./groups";
 import { HeadGrid, MANY_HEADS } from "./head_grid";
 import { Header } from "./header";
 import { useField, useView } from "./hooks";
 import { ModelView } from "./model_view";
 import { NeuronView } from "./neuron_view";
+import { OpenedPair } from "./opened_pair";
+import { PairList } from "./pair_list";
 import { Ranking } from "./ranking";
 import { ScoreParts } from "./score_parts";
+import { ScorecardPanel } from "./scorecard";
 import { Spoken } from "./spoken";
 import { Status } from "./status";
+import { StudyCells } from "./study_cells";
+import { StudyHeader } from "./study_header";
 import { TokenLines } from "./token_lines";
 
 const WIDE = 1180;
@@ -25,7 +33,8 @@ type Panel = { title: string; note?: (spec: Spec) => string; body: ComponentType
 const PANELS: Record<PanelName, Panel> = {
   heads: {
     title: "Heads",
-    note: ({ scores }) => (scores ? "what patching one head does to the score" : ""),
+    note: ({ scores, study }) =>
+      scores ? "what patching one head does to the score" : study ? "over all pairs" : "",
     body: HeadGrid,
   },
   texts: { title: "Texts", note: changeCounts, body: BeforeAfter },
@@ -44,6 +53,12 @@ const PANELS: Record<PanelName, Panel> = {
   ranking: { title: "Ranking", body: Ranking },
   score: { title: "Score", note: () => "what the score is made of", body: ScoreParts },
   circuit: { title: "Circuit", note: () => "which parts carry the change, and to where", body: CircuitPanel },
+  cells: { title: "Cells", note: ({ study }) => `${study?.grid ?? ""}, over all pairs`, body: StudyCells },
+  changes: { title: "Score changes", note: () => "a bin lists its pairs", body: Changes },
+  groups: { title: "Groups", body: Groups },
+  covariates: { title: "Covariates", note: () => "what goes with the size of the effects", body: Covariates },
+  pairs: { title: "Pairs", body: PairList },
+  scorecard: { title: "Scorecard", body: ScorecardPanel },
 };
 
 /** Panels that stand at the top whenever they are there; of the others, the first does if none of these is. */
@@ -54,6 +69,7 @@ function arrange({ panels, kind }: Spec): [PanelName[], PanelName[]] {
   const lead = panels[0];
   const top = panels.filter((name) => TOP.includes(name) || name === lead);
   const rest = panels.filter((name) => !top.includes(name));
+  if (kind === "study" || kind === "scorecard") return [panels, []]; // one page to read, not tabs
   return kind === "patching" || rest.length > 1 ? [top, rest] : [panels, []];
 }
 
@@ -62,28 +78,33 @@ export function App() {
   const spec = useField("spec");
   const width = useField("width");
   const chosen = useField("tab");
+  const opened = useField("opened");
   const [top, tabs] = arrange(spec);
   const tab = chosen && tabs.includes(chosen) ? chosen : (tabs[0] ?? null);
   useLayoutEffect(() => store.set("tab", tab), [tab, store]);
   if (width === 0) return null;
   const grids = spec.grids.filter(({ name }) => name === "heads");
-  const wide =
-    width >= WIDE && grids.length === 1 && (grids[0]?.shape[1] ?? 0) <= MANY_HEADS && top.includes("texts");
+  const beside = top.includes("texts") || (top.includes("heads") && top.includes("changes"));
+  const wide = width >= WIDE && grids.length === 1 && (grids[0]?.shape[1] ?? 0) <= MANY_HEADS && beside;
+  const many = spec.kind === "study" || spec.kind === "scorecard";
   return (
-    <div class="mv-view">
-      <Boundary>
-        {spec.scores ? <Header /> : <AttentionHeader />}
-        <Status />
-      </Boundary>
-      <div class="mv-panels" data-wide={wide || undefined}>
-        {top.map((name) => (
-          <Section key={name} name={name} wide={wide} />
-        ))}
-        {tabs.length > 0 && <Tabs tabs={tabs} tab={tab as PanelName} wide={wide} />}
+    <>
+      <div class="mv-view" hidden={opened !== null}>
+        <Boundary>
+          {spec.scores ? <Header /> : many ? <StudyHeader /> : <AttentionHeader />}
+          <Status />
+        </Boundary>
+        <div class="mv-panels" data-wide={wide || undefined} data-kind={spec.kind}>
+          {top.map((name) => (
+            <Section key={name} name={name} wide={wide} />
+          ))}
+          {tabs.length > 0 && <Tabs tabs={tabs} tab={tab as PanelName} wide={wide} />}
+        </div>
+        <Provenance />
+        <Spoken />
       </div>
-      <Provenance />
-      <Spoken />
-    </div>
+      {opened !== null && <OpenedPair key={opened} number={opened} view={App} />}
+    </>
   );
 }
 

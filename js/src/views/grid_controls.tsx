@@ -55,25 +55,38 @@ export function GridControls({ look, change, grids }: Props) {
           max={1}
           step={0.05}
           value={look.least}
-          aria-valuetext={`${plain(look.least * grids.limit, grids.digits)} ${unitWords(grids)}`}
+          aria-valuetext={`${leastWords(look, grids)} ${unitWords(grids)}`}
           onInput={(event) => change({ least: Number(event.currentTarget.value) })}
         />
-        <output>{plain(look.least * grids.limit, grids.digits)}</output>
+        <output>{leastWords(look, grids)}</output>
       </label>
     </div>
   );
 }
 
-function UnitToggle() {
+/** The threshold in words; that of a share is how far it lies from a half. */
+function leastWords({ least }: GridLook, { unit, limit, digits }: Grids): string {
+  return unit === "positive" ? `50 ± ${Math.round(100 * least * limit)}%` : plain(least * limit, digits);
+}
+
+export function UnitToggle() {
   const { store } = useView();
   const unit = useField("unit");
   const spec = useField("spec");
-  if (!spec.scores) return null; // numbers of somebody else's: they have one unit
-  const units: [Unit, string][] = [
-    ["effect", spec.grids[0]?.metric ?? "effect"],
-    ["score", "score difference"],
-    ...(spec.ranks ? [["rank", "rank difference"] as [Unit, string]] : []),
-  ];
+  if (!spec.scores && !spec.study) return null; // numbers of somebody else's: they have one unit
+  const metric = spec.grids[0]?.metric ?? "effect";
+  const units: [Unit, string][] = spec.study
+    ? [
+        ["effect", metric],
+        ["ratio", "ratio of sums"],
+        ["raw", "raw"],
+        ["positive", "share of pairs"],
+      ]
+    : [
+        ["effect", metric],
+        ["score", "score difference"],
+        ...(spec.ranks ? [["rank", "rank difference"] as [Unit, string]] : []),
+      ];
   const closed = !metricDefined(spec);
   return (
     <fieldset class="mv-toggle" aria-label="unit of the grid">

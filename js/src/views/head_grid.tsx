@@ -1,9 +1,9 @@
 /** The grids of effects, one a stack: rows are layers with layer 0 at the bottom, columns are heads, and the MLP apart. */
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { describeCell, type Grids, type GridValues, holdsZero } from "../marks/cells";
+import { describeCell, type Grids, type GridValues, holdsZero, isClear } from "../marks/cells";
 import { css, diverging, ink } from "../marks/colour";
 import { isOurs, movePlace } from "../marks/keys";
-import { linear, plain, signed } from "../marks/scale";
+import { linear, plain } from "../marks/scale";
 import { type Cell, MLP } from "../store";
 import { EXACT } from "../wire";
 import { GridControls, type GridLook, usualLook } from "./grid_controls";
@@ -217,8 +217,9 @@ function Row({ layer, grid, grids, size, columns, look, mlps, active, selected, 
       const known = Number.isFinite(value);
       const colour = diverging(known ? value : 0, grids.limit, dark);
       const strong = known && state === EXACT && Math.abs(value) >= grids.limit / 2 && size >= GLYPH_FROM;
-      const words = state ? signed(value, grids.digits) : "not computed";
-      const unsure = head !== MLP && holdsZero(grid.low?.[i], grid.high?.[i]);
+      const words = state ? grids.words(value) : grid.study ? "not defined" : "not computed";
+      const weak = head !== MLP && known && !isClear(grid.study, i);
+      const unsure = head !== MLP && holdsZero(grid.bounds[0]?.[i], grid.bounds[1]?.[i]);
       return (
         <div
           key={head}
@@ -233,13 +234,14 @@ function Row({ layer, grid, grids, size, columns, look, mlps, active, selected, 
           data-chosen={added.has(`${layer}.${head}`) || undefined}
           data-dim={(known && Math.abs(value) < look.least * grids.limit) || undefined}
           data-unsure={unsure || undefined}
+          data-weak={weak || undefined}
           data-lm-suppress-shortcuts
           tabIndex={column === active ? 0 : -1}
           aria-selected={head === selected}
-          aria-label={`layer ${layer}, ${head === MLP ? "MLP" : `head ${head}`}: ${words}${unsure ? ", not told apart from 0" : ""}`}
+          aria-label={`layer ${layer}, ${head === MLP ? "MLP" : `head ${head}`}: ${words}${unsure ? ", not told apart from 0" : ""}${weak ? ", q over 0.05" : ""}`}
           style={known ? { "--colour": css(colour), color: ink(colour) } : undefined}
         >
-          {strong && grids.limit > 0 ? (value > 0 ? "+" : "\u2212") : ""}
+          {strong && !weak && grids.limit > 0 ? (value > 0 ? "+" : "\u2212") : ""}
         </div>
       );
     };
@@ -273,16 +275,19 @@ function Total({ grid, grids, layer }: { grid: GridValues; grids: Grids; layer: 
     <span
       class="mv-total"
       aria-hidden="true"
-      title={`sum over the heads of layer ${layer}: ${signed(value, grids.digits)}`}
+      title={`${totalName(grids)} over the heads of layer ${layer}: ${grids.words(value)}`}
     >
       <span class="mv-total-room">
         <i data-sign={Math.sign(value)} style={{ left: `${start}%`, width: `${length}%` }} />
         <b style={{ left: `${zero}%` }} />
       </span>
-      {isLabelled(layer, grid.n_layers) && <span class="mv-total-value">{signed(value, grids.digits)}</span>}
+      {isLabelled(layer, grid.n_layers) && <span class="mv-total-value">{grids.words(value)}</span>}
     </span>
   );
 }
+
+/** Shares do not add up: of those it is the mean. */
+const totalName = ({ unit }: Grids) => (unit === "positive" ? "mean" : "sum");
 
 type MeansProps = { grid: GridValues; grids: Grids; columns: number[]; mlps: boolean };
 
@@ -297,14 +302,14 @@ function HeadMeans({ grid, grids, columns, mlps }: MeansProps) {
           <span
             key={head}
             class="mv-mean"
-            title={`mean over the layers, head ${head}: ${plain(value, grids.digits + 1)}`}
+            title={`mean over the layers, head ${head}: ${grids.unit === "positive" ? grids.words(value) : plain(value, grids.digits + 1)}`}
           >
             <i data-sign={Math.sign(value)} style={{ bottom: `${start}%`, height: `${length}%` }} />
           </span>
         );
       })}
       {mlps && <span />}
-      <span class="mv-total-label">layer sum</span>
+      <span class="mv-total-label">layer {totalName(grids)}</span>
     </div>
   );
 }

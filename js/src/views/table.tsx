@@ -46,7 +46,6 @@ async function copy(text: string, button: HTMLElement): Promise<boolean> {
 
 export function Table({ label, columns, rows, chosen, choose }: Props) {
   const [by, setBy] = useState<{ column: number; down: boolean } | null>(null);
-  const [copied, setCopied] = useState<boolean | null>(null);
   const order = [...rows.keys()];
   if (by) {
     const value = (row: number) => (rows[row] as Value[])[by.column] as Value;
@@ -94,34 +93,33 @@ export function Table({ label, columns, rows, chosen, choose }: Props) {
           </tbody>
         </table>
       </div>
-      <p class="mv-table-buttons">
-        <button
-          type="button"
-          data-lm-suppress-shortcuts
-          onClick={async (event) => {
-            const button = event.currentTarget;
-            setCopied(
-              await copy(
-                toCsv(
-                  columns,
-                  order.map((row) => rows[row] as Value[]),
-                ),
-                button,
-              ),
-            );
-          }}
-        >
-          Copy as CSV
-        </button>
-        <span role="status" class="mv-muted">
-          {copied === null
-            ? ""
-            : copied
-              ? "copied"
-              : "this page may not copy: use the notebook's to_dataframe()"}
-        </span>
-      </p>
+      <CopyButton columns={columns} rows={order.map((row) => rows[row] as Value[])} />
     </div>
+  );
+}
+
+export function CopyButton({ columns, rows }: Pick<Props, "columns" | "rows">) {
+  const [copied, setCopied] = useState<boolean | null>(null);
+  return (
+    <p class="mv-table-buttons">
+      <button
+        type="button"
+        data-lm-suppress-shortcuts
+        onClick={async (event) => {
+          const button = event.currentTarget;
+          setCopied(await copy(toCsv(columns, rows), button));
+        }}
+      >
+        Copy as CSV
+      </button>
+      <span role="status" class="mv-muted">
+        {copied === null
+          ? ""
+          : copied
+            ? "copied"
+            : "this page may not copy: use the notebook's to_dataframe()"}
+      </span>
+    </p>
   );
 }
 
