@@ -30,9 +30,17 @@ _WHERE = {
     "AttentionResult": "mechviz.results",
     "Circuit": "mechviz.results",
     "Pair": "mechviz.results",
+    "Pairs": "mechviz.corpora",
     "PatchResult": "mechviz.results",
     "Ranking": "mechviz.results",
     "RankingResult": "mechviz.results",
+    "Scorecard": "mechviz.results",
+    "Study": "mechviz.studies",
+    "StudySummary": "mechviz.results",
+    "TermStatistics": "mechviz.text.statistics",
+    "TextPair": "mechviz.corpora",
+    "scorecard": "mechviz.studies",
+    "study": "mechviz.studies",
     "show_attention": "mechviz.show",
     "show_patching": "mechviz.show",
     "show_ranking": "mechviz.show",
@@ -42,6 +50,7 @@ _WHERE = {
     "UnsupportedModelError": "mechviz.errors",
 }
 _MODULES = {
+    "axioms": "mechviz.text.axioms",
     "errors": "mechviz.errors",
     "metrics": "mechviz.patching.metrics",
     "perturb": "mechviz.text.perturb",
@@ -55,6 +64,8 @@ if TYPE_CHECKING:
     from mechviz import errors as errors
     from mechviz import toys as toys
     from mechviz import views as views
+    from mechviz.corpora import Pairs as Pairs
+    from mechviz.corpora import TextPair as TextPair
     from mechviz.errors import InputError as InputError
     from mechviz.errors import InputTypeError as InputTypeError
     from mechviz.errors import MechvizError as MechvizError
@@ -78,11 +89,18 @@ if TYPE_CHECKING:
     from mechviz.results import PatchResult as PatchResult
     from mechviz.results import Ranking as Ranking
     from mechviz.results import RankingResult as RankingResult
+    from mechviz.results import Scorecard as Scorecard
+    from mechviz.results import StudySummary as StudySummary
     from mechviz.show import show_attention as show_attention
     from mechviz.show import show_patching as show_patching
     from mechviz.show import show_ranking as show_ranking
+    from mechviz.studies import Study as Study
+    from mechviz.studies import scorecard as scorecard
+    from mechviz.studies import study as study
+    from mechviz.text import axioms as axioms
     from mechviz.text import perturb as perturb
     from mechviz.text.perturb import perturbation as perturbation
+    from mechviz.text.statistics import TermStatistics as TermStatistics
 
 
 def __getattr__(name: str) -> Any:

@@ -15,18 +15,20 @@ PACKAGE = Path(mechviz.__file__).parent
 BELOW = {
     "errors": set(),
     "files": {"errors"},
-    "text": {"errors"},
+    "text": {"errors", "files"},
     "results": {"errors", "files", "text"},
+    "corpora": {"errors", "files", "text"},
     "rankers": {"errors", "text", "results"},
     "toys": {"errors", "text", "results", "rankers", "demo"},
-    "patching": {"errors", "text", "results", "rankers"},
+    "patching": {"errors", "text", "results", "corpora", "rankers"},
     "wire": {"errors", "text", "results"},
     "snapshot": {"errors", "text", "results", "wire"},
     "figures": {"errors", "files", "text", "results", "wire"},
     "views": {"errors", "files", "text", "results", "wire", "snapshot", "figures"},
     "show": {"errors", "text", "results", "wire", "snapshot", "views", "rankers", "patching"},
+    "studies": {"errors", "files", "text", "results", "corpora", "rankers", "patching", "views", "show"},
     "demo": set(),
-    "cli": {"errors", "demo", "show"},
+    "cli": {"errors", "demo", "show", "studies"},
 }
 HEAVY = {"torch", "transformers", "transformer_lens"}
 WITHOUT_TORCH = {"errors", "text", "results", "wire", "snapshot", "figures", "views"}

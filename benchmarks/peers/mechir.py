@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -63,6 +64,16 @@ class MechIR:
         assert all(tokens.mask.all() and not tokens.types.any() for tokens in (query, base, source))
         ids = {f"{name}_ids": tokens.ids.tolist() for name, tokens in (("query", query), ("base", base), ("source", source))}
         said = self._ask({"model": self.folder, "grid": grid, **ids})
+        return Answer(said["seconds"], np.array(said["scores"], dtype=np.float32), said["base"], said["source"])
+
+    def step(self, texts: Sequence[tuple[Tokens, Tokens, Tokens]], padded: tuple[int, int] | None) -> Answer:
+        """Take one step of its README's loop: heads of several pairs (query, base, source), their scores averaged.
+
+        ``padded`` is the length of queries and of documents, as its collator pads them; None leaves documents, which must be of
+        one length, as they are.
+        """
+        batch = [[tokens.ids.tolist() for tokens in pair] for pair in texts]
+        said = self._ask({"model": self.folder, "grid": "heads", "batch": batch, "padded": padded})
         return Answer(said["seconds"], np.array(said["scores"], dtype=np.float32), said["base"], said["source"])
 
     def __enter__(self) -> MechIR:

@@ -5,6 +5,10 @@ Runs in the environment of requirements.txt, started by `benchmarks.peers.mechir
 ``{"seconds": ..., "scores": nested list, "base": ..., "source": ...}``. Every use of MechIR is the one its README shows,
 save that ids come in where its collator would tokenize; that collator also pads each document to 300 positions, which
 costs it several times as much, so that it is left out here in MechIR's favour.
+
+A line with ``"batch": [[query ids, base ids, source ids], ...]`` in place of the ids is one step of its README's loop: heads of
+several pairs at once, padded to ``"padded": [query length, document length]`` as its collator does, or not at all where that is
+null. The scores are then means over the pairs.
 """
 
 from __future__ import annotations
@@ -45,13 +49,13 @@ def texts(query: list[int], base: list[int], source: list[int]) -> Texts:
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Patch one grid."""
     ranker = load(request["model"])
-    batch = texts(request["query_ids"], request["base_ids"], request["source_ids"])
+    batch = _step(request) if "batch" in request else texts(request["query_ids"], request["base_ids"], request["source_ids"])
     runs: dict[str, float] = {}
 
     def raw(patched: Tensor, base: Tensor, source: Tensor) -> Tensor:
         # In place of MechIR's ratio, which could not be compared where base and source score nearly the same.
         if not runs:
-            runs.update(base=base.item(), source=source.item())
+            runs.update(base=base.mean().item(), source=source.mean().item())
         return patched
 
     start = time.perf_counter()
@@ -67,6 +71,25 @@ def main() -> None:
     torch.set_num_threads(int(sys.argv[1]))
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
+
+
+def _step(request: dict[str, Any]) -> Texts:
+    """Return what MechIR's collator returns for several pairs."""
+    query_length, doc_length = request["padded"] or (None, None)
+    queries, bases, sources = zip(*request["batch"], strict=True)
+    return {
+        "queries": _rows(queries, query_length or max(map(len, queries))),
+        "documents": _rows(bases, doc_length),
+        "perturbed_documents": _rows(sources, doc_length),
+    }
+
+
+def _rows(texts: tuple[list[int], ...], length: int | None) -> dict[str, Tensor]:
+    wanted = length or len(texts[0])
+    assert all(len(ids) <= wanted for ids in texts), "a text is longer than the padding"
+    ids = torch.tensor([[*ids, *[0] * (wanted - len(ids))] for ids in texts])
+    mask = torch.tensor([[*[1] * len(ids), *[0] * (wanted - len(ids))] for ids in texts])
+    return {"input_ids": ids, "attention_mask": mask}
 
 
 def _batch(ids: list[int]) -> dict[str, Tensor]:
