@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 # Public name -> module; loaded on first use, so that importing mechviz does not import torch.
 _WHERE = {
@@ -51,6 +51,7 @@ _WHERE = {
 }
 _MODULES = {
     "axioms": "mechviz.text.axioms",
+    "corpora": "mechviz.corpora",
     "errors": "mechviz.errors",
     "metrics": "mechviz.patching.metrics",
     "perturb": "mechviz.text.perturb",
@@ -61,6 +62,7 @@ _MODULES = {
 __all__ = [*_WHERE, *_MODULES]
 
 if TYPE_CHECKING:
+    from mechviz import corpora as corpora
     from mechviz import errors as errors
     from mechviz import toys as toys
     from mechviz import views as views

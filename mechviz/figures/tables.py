@@ -29,17 +29,19 @@ def covariates_picture(frame: Frame, summary: StudySummary, theme: Theme) -> str
     """Draw correlations as bars and numbers."""
     frame_of = summary.covariates if summary.covariates is not None else pd.DataFrame()
     top = MARGIN + HEADING + 8
-    lefts = {"n": 300.0, "spearman": 430.0, "partial": 560.0, "p": 640.0}
+    lefts = {"n": 210.0, "spearman": 350.0, "p": 425.0, "partial": 560.0, "p_partial": 640.0}
     drawn = [text(MARGIN, top + 12, "covariate", font_weight="bold")]
     there = [name for name in lefts if name in frame_of.columns]
-    drawn += [text(MARGIN + lefts[name], top + 12, name, font_weight="bold", text_anchor="end") for name in there]
+    drawn += [
+        text(MARGIN + lefts[name], top + 12, name.partition("_")[0], font_weight="bold", text_anchor="end") for name in there
+    ]
     for row, values in enumerate(frame_of.to_dict("records")):
         y = top + 24 + row * _ROW
         drawn.append(line(MARGIN, y - 4, MARGIN + 640, y - 4, stroke=theme.faint))
-        drawn.append(text(MARGIN, y + 12, cut(str(values.get("covariate", "")), 240, 12)))
+        drawn.append(text(MARGIN, y + 12, cut(str(values.get("covariate", "")), 160, 12)))
         for name in there:
             value = float(values[name])
-            words = _p(value) if name == "p" else f"{value:,.0f}" if name == "n" else signed(value, 2)
+            words = _p(value) if name.startswith("p_") or name == "p" else f"{value:,.0f}" if name == "n" else signed(value, 2)
             words = words if math.isfinite(value) else "–"
             drawn.append(text(MARGIN + lefts[name], y + 12, words, text_anchor="end"))
             if name in ("spearman", "partial") and math.isfinite(value):

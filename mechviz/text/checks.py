@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from mechviz.errors import InputError, InputTypeError, shown
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def check_text(name: str, value: object) -> str:
@@ -19,10 +23,10 @@ def check_text(name: str, value: object) -> str:
         raise InputTypeError(f"{name} must be a string, but {shown(value)} is a {type(value).__name__}")
     if not value:
         raise InputError(f"{name} is empty (''); give a text with at least one token")
-    for position, character in enumerate(value):
-        if "\ud800" <= character <= "\udfff":
-            raise InputError(
-                f"{name} holds the lone surrogate U+{ord(character):04X} at character {position}; "
-                "it is half of a character and cannot be encoded: remove or repair it"
-            )
+    lone = None if value.isascii() else _SURROGATE.search(value)
+    if lone:
+        raise InputError(
+            f"{name} holds the lone surrogate U+{ord(lone[0]):04X} at character {lone.start()}; "
+            "it is half of a character and cannot be encoded: remove or repair it"
+        )
     return str(value)

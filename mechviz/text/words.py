@@ -17,9 +17,10 @@ from functools import cache
 
 _STOPWORDS = (
     "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this to was"
-    " will with do does did how what when where which who whom whose why"
+    " will with do does did how what when where which who whom whose why s t d ll m re ve"
 )
-#: English words that say little about what a query is about: Lucene's list, and the question words that queries start with.
+#: English words that say little about what a query is about: Lucene's list, the question words that queries start with, and
+#: what an apostrophe leaves of others ("moon's", "don't").
 STOPWORDS = frozenset(_STOPWORDS.split())
 
 _HAN_HIRAGANA = "\u3041-\u3096\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"

@@ -185,15 +185,18 @@ if __name__ == "__main__":
 
 def test_workers_do_not_outlive_a_parent_that_is_killed(tmp_path):
     # The program comes from stdin: workers of an interactive session have no file to import.
-    code = ORPHANS.format(root=str(ROOT), out=str(tmp_path))
-    done = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, timeout=300)
+    code, temporary = ORPHANS.format(root=str(ROOT), out=str(tmp_path / "out")), tmp_path / "tmp"
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    done = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == -signal.SIGKILL, done.stderr
     (pid,) = map(int, done.stdout.split())
     deadline = time.monotonic() + 30
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    assert len(parts(tmp_path)) > 0
+    assert len(parts(tmp_path / "out")) > 0
+    assert not list(temporary.glob("mechviz-*"))  # the ranker that was sent to the worker
 
 
 def test_a_script_without_a_guard_is_told_so(tmp_path):

@@ -140,7 +140,9 @@ const tallest = ({ bins }: Histogram) =>
 function Axis({ ends: [low, high], step }: { ends: [number, number]; step: number }) {
   const place = linear([low, high], [0, 100]);
   const digits = digitsFor(step * 10);
-  const ticks = [...new Set([low, 0, high])];
+  // An end that stands where 0 does would be written over it.
+  const apart = (tick: number) => tick === 0 || Math.abs(place(tick) - place(0)) > 8;
+  const ticks = [...new Set([low, 0, high])].filter(apart);
   return (
     <div class="mv-bars-axis mv-muted" aria-hidden="true">
       {ticks.map((tick) => (

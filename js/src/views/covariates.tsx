@@ -5,17 +5,23 @@ import { useField } from "./hooks";
 import { type Column, Table, type Value } from "./table";
 
 const CORRELATIONS = ["spearman", "partial"];
+const P_VALUES = ["p", "p_partial"];
+const HEADINGS: Record<string, string> = {
+  n_queries: "queries",
+  partial: "partial (given the score change)",
+  p_partial: "p of partial",
+};
 
 export function Covariates() {
   const rows = useField("spec").study?.covariates ?? [];
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   const columns: Column[] = names.map((name) => ({
-    name: name === "partial" ? "partial (given the score change)" : name,
+    name: HEADINGS[name] ?? name,
     number: rows.every((row) => typeof row[name] !== "string"),
     ...(CORRELATIONS.includes(name) && {
       show: (value: Value) => <Correlation value={value as number | null} />,
     }),
-    ...(name === "p" && {
+    ...(P_VALUES.includes(name) && {
       show: (value: Value) => (value === null ? "not defined" : pText(value as number)),
     }),
   }));

@@ -17,7 +17,8 @@ export interface Look {
 
 export function lookOf(pairs: Pairs, of: ChangeOf): Look {
   const [changes, runs] = [changesOf(pairs, of), changesOf(pairs, "runs")];
-  const limit = percentile(changes.map(Math.abs), 99);
+  const sizes = changes.map(Math.abs);
+  const limit = percentile(sizes, 99);
   const known = (numbers: Float32Array) => numbers.some(Number.isFinite);
   const there = {
     query: true,
@@ -30,7 +31,9 @@ export function lookOf(pairs: Pairs, of: ChangeOf): Look {
   const columns = (["query", "grade", "rank", "original", "change", "runs"] as const).filter(
     (name) => there[name],
   );
-  return { changes, runs, limit, digits: Math.max(2, digitsFor(limit)), columns, of };
+  // As many digits as tell the middle of the changes from none.
+  const digits = Math.min(4, digitsFor(percentile(sizes, 50)));
+  return { changes, runs, limit, digits, columns, of };
 }
 
 type RowProps = {

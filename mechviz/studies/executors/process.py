@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -169,9 +170,10 @@ class _Team:
     def _replace(self, worker: _Worker) -> None:
         """Give the chunk of a dead worker to a fresh one."""
         self._workers.remove(worker)
+        worker.process.join(_PATIENCE)  # its pipe ends a little before it does, and its own exit code is wanted
         chunk, code = worker.chunk, worker.end()
         assert chunk is not None
-        if not worker.started:
+        if not worker.started and (code or 0) >= 0:  # no signal ended it: the next one would fail alike
             raise MechvizError(
                 f"a worker process ended with code {code} before it began (see what it wrote above). A script that starts "
                 "workers must do so under: if __name__ == '__main__'; or use executor='serial'"
@@ -192,7 +194,7 @@ class _Started:
 def _serve(packed: Path, pipe: Connection) -> None:
     """Answer chunks until the pipe ends; the whole life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes; the first one ends the others
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_leave_with_parent, args=(packed.parent,), daemon=True).start()
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     unit = unpack(packed.read_bytes())
@@ -202,9 +204,10 @@ def _serve(packed: Path, pipe: Connection) -> None:
             pipe.send(answer(unit, pipe.recv()))
 
 
-def _leave_with_parent() -> None:
-    """End this process when its parent does, whatever ended that."""
+def _leave_with_parent(folder: Path) -> None:
+    """End this process when its parent does, whatever ended that, and clear away the folder that the parent could not."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        shutil.rmtree(folder, ignore_errors=True)
         os._exit(1)
