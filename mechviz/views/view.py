@@ -198,12 +198,12 @@ class View(anywidget.AnyWidget):
         raise NotImplementedError
 
     def _page(self, texts: bool) -> str:
-        state = self.state()
+        state = self.state(_PAGE_BYTES)
         if not texts:
             state["spec"] = wire.without_texts(state["spec"])
         return snapshot.to_html(plain(state), "mechviz" if not texts else self.title, mechviz.__version__)
 
-    def state(self, budget: int = _PAGE_BYTES) -> dict[str, Any]:
+    def state(self, budget: int) -> dict[str, Any]:
         """Return all that a page without a kernel draws from, with at most ``budget`` bytes of lines; waits for a computation."""
         self._finish()
         return {
