@@ -177,8 +177,13 @@ def test_five_thousand_pairs_are_quick_and_few_are_in_the_page(open_snapshot):
     page.keyboard.press("Home")
     expect(page.locator(".mv-pair[data-number='0']")).to_be_focused()
     assert page.locator(".mv-pair[tabindex='0']").count() == 1
-    box.evaluate("box => { box.scrollTop = 100000; }")
-    expect(page.locator(".mv-pair[data-number='2005']")).to_be_attached()
+    middle = page.locator(".mv-pair[data-number='2005']")
+    for _ in range(20):  # a busy machine may still be scrolling to where Home leads
+        box.evaluate("box => { box.scrollTop = 100000; }")
+        page.wait_for_timeout(100)
+        if middle.count():
+            break
+    expect(middle).to_be_attached()
     assert rows(page).count() < 30
 
 
