@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerBase
 
 import mechviz as mv
@@ -19,6 +20,10 @@ from tests.tiny.tokenizers import wordpiece
 
 # Tiny models gain nothing from a second thread; on a busy machine its waiting costs far more than it saves.
 torch.set_num_threads(1)
+
+# How long an example takes says more of the machine than of the code; speed is a benchmark's matter.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def tiny_config(vocab_size: int, **changes: object) -> BertConfig:

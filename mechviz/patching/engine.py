@@ -119,13 +119,18 @@ def patch(
     if method == "integrated":
         return session.result(method, session.integrated())
     if method == "exact":
-        return session.result(method, _exact(session, np.full(tuple(session.shape.values()), np.nan, dtype=np.float32)))
+        return session.result(method, exact_scores(session))
     preview = session.attribution()
     best = _largest(np.abs(preview - session.pair.base_score), session.settings["top_k"])
-    return session.result(method, _exact(session, preview.copy(), best), preview, best)
+    return session.result(method, exact_scores(session, preview.copy(), best), preview, best)
 
 
-def _exact(session: Session, patched: NDArray[np.float32], cells: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+def exact_scores(
+    session: Session, patched: NDArray[np.float32] | None = None, cells: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """Patch the chosen cells, and return the scores, dims as the session's grid; elsewhere ``patched``, NaN by default."""
+    if patched is None:
+        patched = np.full(tuple(session.shape.values()), np.nan, dtype=np.float32)
     for index, scores in session.exact(cells):
         patched.flat[index] = scores
     return patched

@@ -17,6 +17,7 @@ from mechviz.errors import InputError, MechvizError
 from mechviz.patching.cells import top_of
 from mechviz.patching.chunks import Rows, in_chunks, out_of_memory
 from mechviz.patching.edits import Edit, change_of
+from mechviz.patching.engine import exact_scores
 from mechviz.patching.fused import Fused, upper
 from mechviz.patching.kernel import Change
 from mechviz.patching.pairs import Prepared, pair_settings, prepare
@@ -135,9 +136,7 @@ def _given(pair: TextPair) -> Perturbation:
 def _alone(ranker: Ranker, index: int, text_pair: TextPair, chosen: Settings) -> Patched:
     try:
         session = Session(ranker, text_pair.query, text_pair.doc, _given(text_pair), gradient=False, **chosen)
-        patched = np.full(tuple(session.shape.values()), np.nan, dtype=np.float32)
-        for flat, scores in session.exact():
-            patched.flat[flat] = scores
+        patched = exact_scores(session)
     except MechvizError as error:
         return Patched(index, error=error)
     return Patched(index, session.pair, session.named(patched))

@@ -6,7 +6,8 @@ import { movePlace } from "../marks/keys";
 import { divergingLookup, paint, sequentialTable } from "../marks/raster";
 import type { StackSpec, Thumbs } from "../wire";
 import { Canvas } from "./canvas";
-import { keepFocus, useField, useGrids, useHeadEvents, useLoad, useView } from "./hooks";
+import { useField, useGrids, useHeadEvents, useLoad, useView } from "./hooks";
+import { Retry } from "./retry";
 import { type Picture, Skeleton, Toggle } from "./token_lines";
 
 const LARGEST = 76;
@@ -79,18 +80,7 @@ function StackThumbs({ stack, picture, named }: StackProps) {
           <p>
             {load.status === "failed" ? load.message : "The kernel does not answer; it may be busy or gone."}
           </p>
-          {progress.live && (
-            <button
-              type="button"
-              data-lm-suppress-shortcuts
-              onClick={(event) => {
-                keepFocus(event);
-                ask(key, message, true);
-              }}
-            >
-              Retry
-            </button>
-          )}
+          {progress.live && <Retry again={() => ask(key, message, true)} />}
         </div>
       ) : (
         <p class="mv-hint">This file holds no thumbnails; open the notebook to see them.</p>

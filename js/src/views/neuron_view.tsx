@@ -7,7 +7,8 @@ import { percentile, plain, signed, weightText } from "../marks/scale";
 import type { Run, RunScores, Scores, StackSpec, TextSpec, TokenSpec } from "../wire";
 import { Canvas } from "./canvas";
 import { HeadPicker } from "./head_picker";
-import { keepFocus, useField, useGrids, useLoad, useView } from "./hooks";
+import { useField, useGrids, useLoad, useView } from "./hooks";
+import { Retry } from "./retry";
 import { Check, Skeleton, Toggle } from "./token_lines";
 
 const ROW = 17;
@@ -86,16 +87,7 @@ export function NeuronView() {
       ) : load?.status === "late" ? (
         <p class="mv-hint">
           The kernel does not answer; it may be busy or gone.{" "}
-          <button
-            type="button"
-            data-lm-suppress-shortcuts
-            onClick={(event) => {
-              keepFocus(event);
-              if (message) ask(key, message, true);
-            }}
-          >
-            Retry
-          </button>
+          <Retry again={() => message && ask(key, message, true)} />
         </p>
       ) : progress.live ? (
         <Skeleton words="reading queries and keys from the kernel" />

@@ -5,8 +5,9 @@ import { insideModel } from "../inside";
 import { connect } from "../model";
 import type { Snapshot } from "../wire";
 import { Boundary } from "./boundary";
-import { keepFocus, useField, useLoad, useView, ViewContext } from "./hooks";
+import { useField, useLoad, useView, ViewContext } from "./hooks";
 import { pairKey } from "./pair_row";
+import { Retry } from "./retry";
 
 type Props = { number: number; view: ComponentType };
 
@@ -46,16 +47,7 @@ export function OpenedPair({ number, view }: Props) {
         <div class="mv-error" role="alert">
           <strong>This pair could not be opened</strong>
           <p>{load.message}</p>
-          <button
-            type="button"
-            data-lm-suppress-shortcuts
-            onClick={(event) => {
-              keepFocus(event);
-              ask(key, message, true);
-            }}
-          >
-            Retry
-          </button>
+          <Retry again={() => ask(key, message, true)} />
         </div>
       ) : (
         <p class="mv-opening" role="status">

@@ -11,6 +11,7 @@ import { HeadPicker } from "./head_picker";
 import { keepFocus, useField, useGrids, useLoad, useView } from "./hooks";
 import { LinePictures, type LineRule } from "./line_pair";
 import { MatrixPictures } from "./matrix";
+import { Retry } from "./retry";
 
 const BLOCKS: [Block, string][] = [
   ["all", "All"],
@@ -313,16 +314,7 @@ function WithHeads({
   const at = states.findIndex((state) => state?.status !== "loaded");
   const state = states[at];
   const retry = (
-    <button
-      type="button"
-      data-lm-suppress-shortcuts
-      onClick={(event) => {
-        keepFocus(event);
-        ask(headKey(...(heads[at] as Head)), MESSAGE(heads[at] as Head), true);
-      }}
-    >
-      Retry
-    </button>
+    <Retry again={() => ask(headKey(...(heads[at] as Head)), MESSAGE(heads[at] as Head), true)} />
   );
   if (state?.status === "failed") {
     return (
