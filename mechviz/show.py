@@ -274,8 +274,12 @@ def _sessions(ranker: Ranker, query: str, doc: str, perturb: object, settings: S
         more: Any = {**settings, "stack": stack}
         by_stack[stack] = Session(ranker, query, doc, perturb, more=("mlps",), **more)
     found = {f"{stack}.heads": session for stack, session in by_stack.items()}
-    # Decoder and cross-attention are two attentions of one layer, which has one MLP.
-    found |= {f"{stack}.mlps": session.turned("mlps") for stack, session in by_stack.items() if stack != "cross" or chosen}
+    # Decoder and cross-attention are two attentions of one layer, which has one MLP; some rankers have none.
+    found |= {
+        f"{stack}.mlps": session.turned("mlps")
+        for stack, session in by_stack.items()
+        if session.stack.d_mlp and (stack != "cross" or chosen)
+    }
     if first.base.stack == text:
         found[f"{text}.blocks"] = first.turned("blocks")
     return found

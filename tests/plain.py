@@ -15,13 +15,16 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
 from mechviz.text import Tokens
 from tests.cases import Case
+from tests.tiny.models import class_of
+
+#: Families with BERT's names of modules, and its token types.
+BERTS = ("bert", "electra", "roberta", "xlm-roberta", "deberta-v2", "toy_encoder")
 
 Batch = dict[str, Tensor]
 
@@ -32,9 +35,9 @@ class Plain:
     def __init__(self, case: Case, folder: Path, dtype: torch.dtype = torch.float32) -> None:
         self.case, self.folder = case, folder
         name = case.class_name
-        self.model = getattr(transformers, name).from_pretrained(folder, attn_implementation="eager", dtype=dtype).eval()
+        self.model = class_of(name).from_pretrained(folder, attn_implementation="eager", dtype=dtype).eval()
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.types = case.family.partition(",")[0] in ("bert", "electra", "roberta", "xlm-roberta", "deberta-v2")
+        self.types = case.family.partition(",")[0] in BERTS
         if case.kind == "ColBERT":
             self.colbert = ColBERTByHand(self)
 
@@ -196,10 +199,7 @@ OUTPUTS = {
     ("mpnet", ""): r"encoder\.layer\.(\d+)\.attention\.attn\.o$",
     ("modernbert", ""): r"layers\.(\d+)\.attn\.Wo$",
     ("gpt2", ""): r"h\.(\d+)\.attn\.c_proj$",
-    **{
-        (name, ""): r"encoder\.layer\.(\d+)\.attention\.output\.dense$"
-        for name in ("bert", "electra", "roberta", "xlm-roberta", "deberta-v2")
-    },
+    **{(name, ""): r"encoder\.layer\.(\d+)\.attention\.output\.dense$" for name in BERTS},
     **{(name, ""): r"layers\.(\d+)\.self_attn\.o_proj$" for name in ("llama", "qwen2", "qwen3", "mistral")},
     **{
         (name, stack): r"encoder\.block\.(\d+)\.layer\.0\.SelfAttention\.o$"

@@ -16,13 +16,12 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
 from mechviz.text import Tokens
-from tests.plain import OUTPUTS, Plain
+from tests.plain import BERTS, OUTPUTS, Plain
 
-BERTS = ("bert", "electra", "roberta", "xlm-roberta", "deberta-v2", "mpnet")
 LLAMAS = ("llama", "qwen2", "qwen3", "mistral")
 #: Where a layer and the last product of its MLP lie, as `OUTPUTS` says it for attention.
 LAYERS = {
-    **dict.fromkeys(BERTS, r"encoder\.layer\.(\d+)$"),
+    **dict.fromkeys((*BERTS, "mpnet"), r"encoder\.layer\.(\d+)$"),
     **dict.fromkeys(LLAMAS, r"layers\.(\d+)$"),
     "distilbert": r"transformer\.layer\.(\d+)$",
     "modernbert": r"layers\.(\d+)$",
@@ -31,7 +30,7 @@ LAYERS = {
     "decoder": r"decoder\.block\.(\d+)$",
 }
 MLPS = {
-    **dict.fromkeys(BERTS, r"encoder\.layer\.(\d+)\.output\.dense$"),
+    **dict.fromkeys((*BERTS, "mpnet"), r"encoder\.layer\.(\d+)\.output\.dense$"),
     **dict.fromkeys(LLAMAS, r"layers\.(\d+)\.mlp\.down_proj$"),
     "distilbert": r"transformer\.layer\.(\d+)\.ffn\.lin2$",
     "modernbert": r"layers\.(\d+)\.mlp\.Wo$",
@@ -121,6 +120,7 @@ class PlainCells:
             return [module for name, module in named.items() if re.search(pattern, name)]
 
         outputs, mlps = modules(OUTPUTS[family, stack]), modules(MLPS[blocks])
+        self.mlps = bool(mlps)
         self.places = {
             "resid_pre": (modules(LAYERS[blocks]), True),
             "attn_out": (outputs, False),
@@ -147,7 +147,7 @@ class PlainCells:
         own = self.run(self.base, [])[1]
         last = self.n_layers if receiver == "score" else int(receiver.removeprefix("mlp.").split(".")[0])
         edits = [(Spot("z", layer), own["z", layer]) for layer in range(last + receiver.startswith("mlp"))]
-        if not mlps_free:
+        if self.mlps and not mlps_free:
             edits += [(Spot("mlp_out", layer), own["mlp_out", layer]) for layer in range(last)]
         if sender == "embed":
             edits.append((Spot("resid_pre", 0), self.taken["resid_pre", 0]))

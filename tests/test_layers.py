@@ -1,6 +1,7 @@
 """Imports point one way: the order that the design lays down, read from the source."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ BELOW = {
     "results": {"errors", "files", "text"},
     "corpora": {"errors", "files", "text"},
     "rankers": {"errors", "text", "results"},
-    "toys": {"errors", "text", "results", "rankers", "demo"},
+    "toys": {"errors", "files", "text", "results", "corpora", "rankers", "demo"},
     "patching": {"errors", "text", "results", "corpora", "rankers"},
     "wire": {"errors", "text", "results"},
     "snapshot": {"errors", "text", "results", "wire"},
@@ -30,6 +31,8 @@ BELOW = {
     "demo": set(),
     "cli": {"errors", "demo", "show", "studies"},
 }
+# The way up: modules of a higher room that are named in a string, and imported only when a user asks for what they keep.
+ON_REQUEST = {("rankers/toy_names.py", "mechviz.toys.shipped"), ("rankers/families/toy_encoder.py", "mechviz.toys.encoder")}
 HEAVY = {"torch", "transformers", "transformer_lens"}
 WITHOUT_TORCH = {"errors", "text", "results", "wire", "snapshot", "figures", "views"}
 
@@ -63,6 +66,17 @@ def test_a_module_imports_only_what_lies_below(path):
     assert rooms <= BELOW[mine]
     if mine in WITHOUT_TORCH:
         assert not {name.split(".")[0] for name in imported(path)} & HEAVY
+
+
+def test_the_way_up_is_known_and_taken_on_request_only():
+    """A module's name in a string could hide an import from the test above."""
+    found = set()
+    for path in modules():
+        strings = {node.value for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)}
+        named = {one for one in strings if isinstance(one, str) and re.fullmatch(r"mechviz(\.\w+)+", one)}
+        found |= {(path.relative_to(PACKAGE).as_posix(), one) for one in named if one.split(".")[1] not in BELOW[room(path)]}
+    assert found == ON_REQUEST
+    assert run("import mechviz.rankers, sys; print('mechviz.toys' in sys.modules)").strip() == "False"
 
 
 def test_every_room_is_known():

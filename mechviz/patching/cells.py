@@ -52,14 +52,21 @@ GRIDS = {
     "neurons": Grid(("layer", "neuron"), ("mlp_post",), "one neuron of an MLP, after its non-linearity"),
 }
 
+#: Those of a ranker whose layers have no MLPs.
+_WITHOUT_MLPS = {
+    name: replace(grid, sites=sites)
+    for name, grid in GRIDS.items()
+    if (sites := tuple(site for site in grid.sites if not site.startswith("mlp")))
+}
+
 #: Which heads: some (layer, head), or the ``"top:8"`` by attribution.
 Heads = Sequence[tuple[int, int]] | str
 #: Which positions: numbers, or names of `TOKEN_CLASSES`.
 Positions = Sequence[int | str] | str
 
 
-def find_grid(name: object, sites: Sequence[str] | None = None) -> Grid:
-    """Return a grid by its name, with some of its sites or all.
+def find_grid(name: object, sites: Sequence[str] | None = None, mlps: bool = True) -> Grid:
+    """Return a grid by its name, with some of its sites or all; ``mlps`` says whether the ranker's layers have MLPs.
 
     Raises
     ------
@@ -68,7 +75,10 @@ def find_grid(name: object, sites: Sequence[str] | None = None) -> Grid:
     """
     if not isinstance(name, str) or name not in GRIDS:
         raise InputError(f"grid={shown(name)}; mechviz has {', '.join(map(repr, GRIDS))}")
-    grid = GRIDS[name]
+    there = GRIDS if mlps else _WITHOUT_MLPS
+    if name not in there:
+        raise InputError(f"grid={name!r}: the layers of this ranker have no MLPs; it has {', '.join(map(repr, there))}")
+    grid = there[name]
     if sites is None:
         return grid
     chosen = (sites,) if isinstance(sites, str) else tuple(sites)

@@ -133,7 +133,7 @@ def _resampled(paths: Paths, live: Collection[Node]) -> list[Edit]:
         heads = [head for head in range(part.n_heads) if Node("head", layer, head) not in live]
         if heads:
             edits.append(Edit(part.hook(layer, "z"), base.z[layer][0], heads=heads))
-        if Node("mlp", layer) not in live:
+        if part.d_mlp and Node("mlp", layer) not in live:
             edits.append(Edit(part.hook(layer, "mlp_out"), base.values["mlp_out"][layer][0]))
     return edits
 

@@ -51,6 +51,8 @@ def patch(
         - ``head_inputs`` (site, layer, head): the ``q``, ``k`` or ``v`` that one head reads.
         - ``mlps`` (layer): the output of one MLP.
         - ``neurons`` (layer, neuron): one neuron after its non-linearity; there are many: use ``attribution`` or ``hybrid``.
+
+        A ranker without MLPs has no ``mlps``, no ``neurons``, and no ``mlp_out`` among its ``blocks``.
     sites : sequence of str, optional
         Only these sites of a grid that has several.
     layers : sequence of int, optional

@@ -7,7 +7,7 @@ computes only that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from transformers.pytorch_utils import Conv1D
 from mechviz.patching.kernel import Change, Upper, added
 from mechviz.patching.products import Product
 from mechviz.patching.runs import Run, Stacked
+from mechviz.rankers.families.family import Path
 from mechviz.rankers.guards import changed_by_caller
 from mechviz.rankers.ranker import Ranker
 from mechviz.rankers.stack import Stack
@@ -50,19 +51,53 @@ class Parts:
     value: nn.Linear
     attn_out: nn.Linear
     attn_norm: nn.LayerNorm
+
+
+@dataclass(frozen=True)
+class MlpParts:
+    """The modules of such a layer's MLP."""
+
     mlp_in: nn.Linear
     mlp_act: nn.Module
     mlp_out: nn.Linear
     mlp_norm: nn.LayerNorm
 
 
-def parts_of(part: Stack, layer: int) -> Parts:
-    """Return the modules of one layer of a family that has `Fused` paths."""
+def parts_of(part: Stack, layer: int) -> tuple[Parts, MlpParts | None]:
+    """Return the modules of one layer of a family that has `Fused` paths; None for those of an MLP that is not there."""
     blocks, fused = part.blocks, part.blocks.fused
     assert fused is not None
-    paths = {"attn_out": part.attention.out, "attn_norm": blocks.attn_norm, "mlp_in": blocks.mlp_in, "mlp_out": blocks.mlp_out}
-    paths |= {"mlp_norm": blocks.mlp_norm, **{name: getattr(fused, name) for name in ("query", "key", "value", "mlp_act")}}
-    return Parts(**{name: cast(Any, part.module(layer, path)) for name, path in paths.items()})
+    paths = {"attn_out": part.attention.out, "attn_norm": blocks.attn_norm}
+    paths |= {name: getattr(fused, name) for name in ("query", "key", "value")}
+    mlp_paths = {"mlp_in": blocks.mlp_in, "mlp_act": fused.mlp_act, "mlp_out": blocks.mlp_out, "mlp_norm": blocks.mlp_norm}
+
+    def modules(paths: Mapping[str, Path]) -> dict[str, Any]:
+        return {name: part.module(layer, path) for name, path in paths.items()}
+
+    return Parts(**modules(paths)), MlpParts(**modules(mlp_paths)) if part.d_mlp else None
+
+
+class Mlp:
+    """The products and the norm of one layer's MLP."""
+
+    def __init__(self, parts: MlpParts) -> None:
+        self.parts = parts
+        self.gelu = type(parts.mlp_act) is GELUActivation
+        self.mlp_in = Product(parts.mlp_in.weight, parts.mlp_in.bias, self.gelu)
+        self.mlp_out = Product(parts.mlp_out.weight, parts.mlp_out.bias)
+
+    def __call__(self, middle: Tensor) -> Tensor:
+        """Return what leaves the layer from what its MLP reads, dims (row, pos, d_model)."""
+        widened = self.mlp_in(middle)
+        return self.joined(middle, widened if self.gelu else self.parts.mlp_act(widened))
+
+    def activate(self, widened: Tensor) -> Tensor:
+        """Apply the MLP's non-linearity, in place where that is possible."""
+        return cast(Tensor, torch.ops.aten.gelu_(widened) if self.gelu else self.parts.mlp_act(widened))
+
+    def joined(self, middle: Tensor, active: Tensor) -> Tensor:
+        """Return what leaves the layer from what its MLP reads and its neurons."""
+        return cast(Tensor, self.parts.mlp_norm(self.mlp_out(active).add_(middle)))
 
 
 class Layer:
@@ -71,32 +106,22 @@ class Layer:
     Parameters
     ----------
     parts : Parts
+    mlp : MlpParts or None
     one_query : bool
         Whether one position's query is all that is wanted: q is a product of its own then.
     """
 
-    def __init__(self, parts: Parts, one_query: bool) -> None:
+    def __init__(self, parts: Parts, mlp: MlpParts | None, one_query: bool) -> None:
         self.parts = parts
+        self.mlp = None if mlp is None else Mlp(mlp)
         inputs = [parts.query, parts.key, parts.value]
         self.query = Product(parts.query.weight, parts.query.bias) if one_query else None
         self.read = _side_by_side(inputs[1:] if one_query else inputs)
         self.attn_out = Product(parts.attn_out.weight, parts.attn_out.bias)
-        self.gelu = type(parts.mlp_act) is GELUActivation
-        self.mlp_in = Product(parts.mlp_in.weight, parts.mlp_in.bias, self.gelu)
-        self.mlp_out = Product(parts.mlp_out.weight, parts.mlp_out.bias)
 
-    def activate(self, widened: Tensor) -> Tensor:
-        """Apply the MLP's non-linearity, in place where that is possible."""
-        return cast(Tensor, torch.ops.aten.gelu_(widened) if self.gelu else self.parts.mlp_act(widened))
-
-    def mlp(self, middle: Tensor) -> Tensor:
-        """Return what leaves the layer from what its MLP reads, dims (row, pos, d_model)."""
-        widened = self.mlp_in(middle)
-        return self.joined(middle, widened if self.gelu else self.parts.mlp_act(widened))
-
-    def joined(self, middle: Tensor, active: Tensor) -> Tensor:
-        """Return what leaves the layer from what its MLP reads and its neurons."""
-        return cast(Tensor, self.parts.mlp_norm(self.mlp_out(active).add_(middle)))
+    def above(self, middle: Tensor) -> Tensor:
+        """Return what leaves the layer from what leaves the norm after its attention, dims (row, pos, d_model)."""
+        return middle if self.mlp is None else self.mlp(middle)
 
 
 def _side_by_side(linears: Sequence[nn.Linear]) -> Product:
@@ -131,9 +156,11 @@ class Fused(Upper):
         if part.blocks.fused is None:
             return False
         for layer in range(part.n_layers):
-            modules = parts_of(part, layer)
-            linears = (modules.query, modules.key, modules.value, modules.attn_out, modules.mlp_in, modules.mlp_out)
-            norms = (modules.attn_norm, modules.mlp_norm)
+            parts, mlp = parts_of(part, layer)
+            linears, norms = [parts.query, parts.key, parts.value, parts.attn_out], [parts.attn_norm]
+            if mlp is not None:
+                linears += [mlp.mlp_in, mlp.mlp_out]
+                norms += [mlp.mlp_norm]
             if any(type(linear) is not nn.Linear or linear.bias is None for linear in linears):
                 return False
             if any(type(norm) is not nn.LayerNorm or norm.weight is None or norm.bias is None for norm in norms):
@@ -143,7 +170,7 @@ class Fused(Upper):
     def layer(self, layer: int) -> Layer:
         """Return the products of a layer, made when they are first needed."""
         if layer not in self._layers:
-            self._layers[layer] = Layer(parts_of(self.part, layer), self._reads_one(layer))
+            self._layers[layer] = Layer(*parts_of(self.part, layer), self._reads_one(layer))
         return self._layers[layer]
 
     def enter(self, layer: int, positions: Sequence[int], vectors: Tensor) -> Tensor:
@@ -166,7 +193,7 @@ class Fused(Upper):
     def _after_z(self, layer: int, hidden: Tensor, z: Tensor) -> Tensor:
         """Return what leaves a layer from what entered it and its z, dims (row, pos, head * d_head)."""
         made = self.layer(layer)
-        return made.mlp(made.parts.attn_norm(made.attn_out(z).add_(self._read(layer, hidden))))
+        return made.above(made.parts.attn_norm(made.attn_out(z).add_(self._read(layer, hidden))))
 
     def _reads_one(self, layer: int) -> bool:
         return self.position is not None and layer == self.part.n_layers - 1
@@ -205,11 +232,12 @@ class Fused(Upper):
         changes = [
             Change(layer, change.heads, self._read(layer, change.z[None])[0], runs.index(change.run)) for change in changes
         ]
-        norm, mlp_in = made.parts.attn_norm, made.parts.mlp_in
+        norm, mlp = made.parts.attn_norm, made.mlp
         resid_mid = added(base, changes, outs)
         middle, _, rstd = torch.native_layer_norm(resid_mid, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
-        if not _low_rank_pays(base.shape[1], base.shape[2], max(map(len, outs)), len(changes) / len(runs)):
-            return made.mlp(middle)
+        if mlp is None or not _low_rank_pays(base.shape[1], base.shape[2], max(map(len, outs)), len(changes) / len(runs)):
+            return made.above(middle)
+        mlp_in = mlp.parts.mlp_in
         # mlp_in of a layer norm is linear but for the norm's scale, and rows differ by one head's few dimensions:
         #   mlp_in(norm(x)) = rstd(x) * (x @ centred) + shift, and x = base + z @ W_O[head].
         # So the product with `base` is taken once for all rows, and each row adds a product of d_head columns.
@@ -220,7 +248,7 @@ class Fused(Upper):
         through_w_o = (self.w_o[layer][heads].flatten(0, 1) @ centred).view(len(heads), self.part.d_head, -1)
         rows = [[heads.index(head) for head in change.heads] for change in changes]
         widened = added(base @ centred, changes, [through_w_o[row].flatten(0, 1) for row in rows])
-        return made.joined(middle, made.activate(torch.addcmul(shift, widened, rstd, out=widened)))
+        return mlp.joined(middle, mlp.activate(torch.addcmul(shift, widened, rstd, out=widened)))
 
 
 def _low_rank_pays(positions: int, d_model: int, rank: int, rows: float) -> bool:

@@ -133,7 +133,9 @@ class Upper:
         return cast(Tensor, self.part.module(layer, self.part.blocks.mlp_norm)(mlp_out + self._middle(layer, resid_mid)))
 
     def after_mlp(self, layer: int, resid_mid: Tensor) -> Tensor:
-        """Return what leaves a layer, dims (..., d_model), from its residual stream before the MLP."""
+        """Return what leaves a layer, dims (..., d_model), from its residual stream after attention."""
+        if not self.part.d_mlp:
+            return self._middle(layer, resid_mid)
         return self.joined(layer, resid_mid, self.mlp(layer, resid_mid))
 
     def _through(self, layer: int, hidden: Tensor, runs: Sequence[int]) -> Tensor:
@@ -145,7 +147,7 @@ class Upper:
         return self.after_mlp(layer, added(self.resid_after[layer], changes, self._outs(layer, changes)))
 
     def _middle(self, layer: int, resid_mid: Tensor) -> Tensor:
-        """Return what the MLP reads; a post-norm layer adds the MLP's output to that."""
+        """Return what the MLP reads; a post-norm layer adds the MLP's output to that, if there is one, and no more."""
         blocks = self.part.blocks
         return cast(Tensor, self.part.module(layer, blocks.attn_norm or blocks.mlp_norm)(resid_mid))
 

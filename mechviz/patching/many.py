@@ -172,12 +172,15 @@ def _most(ranker: Ranker, prepared: Prepared, memory: float) -> int:
 
 def _together(ranker: Ranker, group: Sequence[tuple[int, Prepared]], chosen: Settings) -> list[Patched] | None:
     """Patch pairs of like length in shared forward passes; None where this ranker's layers cannot share them."""
-    tower = ranker.towers[group[0][1].stack]
+    stack = group[0][1].stack
+    if not Fused.fits(ranker.stack(stack)):
+        return None
+    tower = ranker.towers[stack]
     sessions = _recorded(ranker, [prepared for _, prepared in group], chosen)
-    bases = Stacked.of([session.base for session in sessions])
     with tower.lock:
         if not isinstance(upper(ranker, sessions[0].base), Fused):
             return None
+        bases = Stacked.of([session.base for session in sessions])
         fast = Fused(ranker, sessions[0].base, bases)
     patched = [np.full(tuple(session.shape.values()), np.nan, dtype=np.float32) for session in sessions]
     cells: list[tuple[int, int, int, Edit]] = []  # layer, session, flat index, edit

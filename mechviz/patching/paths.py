@@ -57,7 +57,8 @@ def path_patch(
         ``"4.2"`` for all that a head reads, ``"4.2.q"`` or ``(4, 2, "q")`` for one of its inputs ``q``, ``k``, ``v``,
         ``"mlp.5"``, or ``"score"``, which is the sender's direct effect.
     mlps : ``"frozen"`` (default) or ``"free"``
-        Whether MLPs between the two are parts of their own, or part of the path (as in Wang et al.); the result says which.
+        Whether MLPs between the two are parts of their own, or part of the path (as in Wang et al.); the result says which,
+        unless the ranker has none.
     **settings
         ``direction``, ``metric``, ``filler``, ``truncate``, ``docs``, ``stack`` and ``memory``, as in `mechviz.patch`.
 
@@ -95,7 +96,8 @@ def path_patch(
         patched[before, column] = paths.scores([senders[row] for row in before], node)
     coords = {"sender": [str(node) for node in senders], "receiver": [str(node) for node in receivers]}
     named = partial(xr.DataArray, dims=("sender", "receiver"), coords=coords)
-    return session.named_result(f"paths, MLPs {mlps}", "exact", named, patched)
+    grid = f"paths, MLPs {mlps}" if session.stack.d_mlp else "paths"
+    return session.named_result(grid, "exact", named, patched)
 
 
 def path_session(ranker: Ranker, query: str, doc: str, perturb: object, settings: Settings) -> Session:
@@ -141,7 +143,8 @@ class Paths:
         """Return every part that can send, from the embedded text up."""
         found = [Node("embed")]
         for layer in range(self.part.n_layers):
-            found += [*(Node("head", layer, head) for head in range(self.part.n_heads)), Node("mlp", layer)]
+            found += [Node("head", layer, head) for head in range(self.part.n_heads)]
+            found += [Node("mlp", layer)] if self.part.d_mlp else []
         return found
 
     def check(self, node: object, as_receiver: bool = False) -> Node:
@@ -156,6 +159,8 @@ class Paths:
         if found.layer >= self.part.n_layers or found.head >= self.part.n_heads:
             there = f"layers 0 to {self.part.n_layers - 1}, heads 0 to {self.part.n_heads - 1}"
             raise InputError(f"{found} does not exist; there are {there}")
+        if found.kind == "mlp" and not self.part.d_mlp:
+            raise InputError(f"{found} does not exist: the layers of this ranker have no MLPs; it has heads, 'embed' and 'score'")
         if as_receiver and found.kind == "embed":
             raise InputError("the embedded text receives nothing; a receiver is a head, an MLP or 'score'")
         if not as_receiver and (found.kind == "score" or found.input):
@@ -207,8 +212,11 @@ class Paths:
             middle = joining(Node("head", layer), hidden + base.values["attn_out"][layer], self._head_changed)
             if receiver.kind == "mlp" and layer == top:
                 return middle
-            mlp_out = fast.mlp(layer, middle) if self.mlps_free else base.values["mlp_out"][layer]
-            hidden = joining(Node("mlp", layer), fast.joined(layer, middle, mlp_out), self._mlp_changed)
+            if self.mlps_free or not self.part.d_mlp:
+                hidden = fast.after_mlp(layer, middle)
+            else:
+                hidden = fast.joined(layer, middle, base.values["mlp_out"][layer])
+            hidden = joining(Node("mlp", layer), hidden, self._mlp_changed)
         return hidden
 
     def _head_changed(self, head: Node) -> Tensor:

@@ -166,6 +166,7 @@ def record_all(
 ) -> list[Run]:
     """Run several pairs in one batch, as `record` does one; what the layers were called with is kept for one pair only."""
     tower, part = ranker.towers[stack], ranker.stack(stack)
+    gradient = [site for site in gradient if part.offers(site)]
     wanted = [site for site in dict.fromkeys([*ALWAYS, *sites, *gradient]) if part.offers(site)]
     kept: dict[str, list[Tensor]] = {name: [] for name in [*wanted, "top", "entered"]}
 

@@ -87,6 +87,7 @@ class Session:
             recorded = record_pair(ranker, query, doc, perturb, pair_settings(chosen, gradient, keep, more))
         self.pair, self.base, self.source = recorded
         self.stack = ranker.stack(self.base.stack)
+        self.grid = self._grid(self.name, chosen["sites"])
         self.shape = self._sizes(self.grid)
         self.values = self._values(self.grid)
         self.selection = self._select(self._top_heads(top) if top else cast(Any, chosen["heads"]))
@@ -99,7 +100,7 @@ class Session:
         for cached in ("_moving", "provenance"):
             new.__dict__.pop(cached, None)
         new.settings = {**self.settings, "grid": name, "sites": None, "heads": None}
-        new.name, new.grid = name, find_grid(name, None)
+        new.name, new.grid = name, new._grid(name)
         new.shape, new.values = new._sizes(new.grid), new._values(new.grid)
         new.selection = new._select(None)
         return new
@@ -318,6 +319,9 @@ class Session:
         return rows_per_batch(self.base.hidden.shape[1], self.stack.d_model, self.stack.d_mlp, cpu, budget)
 
     # -- what a session is made of ------------------------------------------------------------------------------------
+
+    def _grid(self, name: str, sites: Sequence[str] | None = None) -> Grid:
+        return find_grid(name, sites, mlps=self.stack.d_mlp > 0)
 
     def _values(self, grid: Grid) -> Values:
         chosen = self.settings

@@ -28,7 +28,7 @@ from mechviz.rankers.attention import FORWARDS, IMPLEMENTATION, POINTS
 from mechviz.rankers.families import Attention, Blocks, Family, Head
 from mechviz.rankers.families.family import Path
 from mechviz.rankers.hooked import HookedModel
-from mechviz.rankers.stack import find
+from mechviz.rankers.stack import find, mlp_out_of
 
 #: Largest difference from the plain model that a bridge may have, relative to the model's largest output; in half
 #: precision a few roundings.
@@ -138,9 +138,10 @@ class FamilyAdapter(ArchitectureAdapter):
         prefix = f"{family.prefix}." if family.prefix and name != family.base else ""
         base = model.get_submodule(prefix.rstrip("."))
         cfg.positional_embedding_type = "rotary" if getattr(model.config, "rope_parameters", None) else "standard"
-        cfg.uses_rms_norm = not isinstance(hooked.main.module(0, hooked.main.blocks.mlp_norm), nn.LayerNorm)
+        norm = hooked.main.blocks.attn_norm or hooked.main.blocks.mlp_norm
+        cfg.uses_rms_norm = not isinstance(hooked.main.module(0, norm), nn.LayerNorm)
         cfg.attention_dir = "causal" if family.causal else "bidirectional"
-        cfg.attn_only = False
+        cfg.attn_only = hooked.main.d_mlp == 0
         parts: Parts = {}
         for blocks in dict.fromkeys(stack.blocks for stack in hooked.stacks.values()):
             embed, words = _path(base, blocks.embed), model.get_input_embeddings()
@@ -176,23 +177,28 @@ class Block(components.BlockBridge):
 def _block(name: str, layer: nn.Module, blocks: Blocks, cfg: Any) -> Block:
     # A part inside another one comes before it: once the outer one is replaced, paths no longer lead through it.
     parts: Parts = {}
-    aliases = {"hook_mlp_out": "mlp.out.hook_out"}
+    aliases: dict[str, str] = {}
     for i, attention in enumerate(blocks.attentions):
         before = blocks.attn_norm or _path(layer, (*_NORMS_BEFORE_ATTENTION, f"layer.{i}.layer_norm"))
         parts[f"ln{i + 1}"] = _norm(before, cfg)
         parts[attention.name] = FamilyAttention(attention, layer, cfg)
         aliases[attention.attn_out] = f"{attention.name}.o.hook_out"
-    norm = f"ln{len(blocks.attentions) + 1}"
-    parts[norm] = _norm(blocks.mlp_norm, cfg)
-    parts["mlp"] = _mlp(layer, blocks, cfg)
-    aliases["hook_mlp_in"] = "mlp.in.hook_in" if blocks.attn_norm else f"{norm}.hook_in"
+    if mlp_out_of(layer, blocks) is not None:
+        norm = f"ln{len(blocks.attentions) + 1}"
+        parts[norm] = _norm(blocks.mlp_norm, cfg)
+        parts["mlp"] = _mlp(layer, blocks, cfg)
+        aliases["hook_mlp_out"] = "mlp.out.hook_out"
+        aliases["hook_mlp_in"] = "mlp.in.hook_in" if blocks.attn_norm else f"{norm}.hook_in"
     for attention in blocks.attentions:
         # In pre-norm layers TransformerLens's hook_resid_mid is what the norm reads: an edit reaches the MLP only.
         after = _path(layer, attention.after_path or blocks.mlp_norm)
         key = next((key for key, part in parts.items() if part.name == after), attention.after.removeprefix("hook_"))
         parts.setdefault(key, GeneralizedComponent(after))
         aliases[attention.after] = f"{key}.hook_in"
-    return Block(name, cfg, parts, aliases)
+    block = Block(name, cfg, parts, aliases)
+    if "mlp" not in parts:
+        del block.hook_mlp_in, block._hook_registry["hook_mlp_in"]  # made whatever a layer has; it would never fire
+    return block
 
 
 class FamilyAttention(components.AttentionBridge):

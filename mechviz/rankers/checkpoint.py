@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from mechviz.errors import InputError, InputTypeError, MechvizError, Unsupported
 from mechviz.rankers.conventions import Said, Step, projection, read_colbert
 from mechviz.rankers.families import FAMILIES, Family
 from mechviz.rankers.sentence_transformers import read_steps
+from mechviz.rankers.toy_names import PREFIX, is_toy, keeper
 
 _FILES = ["*.json", "*.txt", "*.model", "*.jinja", "artifact.metadata", "*/config.json", "*.safetensors"]
 #: Fetched where a hub repository has no safetensors.
@@ -102,7 +104,9 @@ class Checkpoint:
 
     @property
     def label(self) -> str:
-        """A short name: the hub id, or the last part of the directory."""
+        """A short name: the toy's, the hub id, or the last part of the directory."""
+        if is_toy(self.name):
+            return self.name
         local = Path(self.name).expanduser()
         return local.resolve().name if local.is_dir() else self.name
 
@@ -119,17 +123,17 @@ def open_checkpoint(name: str) -> Checkpoint:
     Raises
     ------
     InputTypeError, InputError
-        ``name`` is no string, or an empty one.
+        ``name`` is no string, or an empty one; a toy that is not there.
     MechvizError
-        Neither a directory with a ``config.json`` nor reachable on the hub.
+        Neither a directory with a ``config.json`` nor reachable on the hub; a toy whose files are damaged.
     UnsupportedModelError
         No family file for its ``model_type``.
     """
     if not isinstance(name, (str, Path)):
-        raise InputTypeError(f"a ranker is named by a string (a local directory or a hub id), not {shown(name)}")
+        raise InputTypeError(f"a ranker is named by a string (a toy, a local directory or a hub id), not {shown(name)}")
     if not str(name):
-        raise InputError("the name of the ranker is empty; give a local directory or a hub id")
-    path = Path(name).expanduser()
+        raise InputError("the name of the ranker is empty; give a toy, a local directory or a hub id")
+    path = keeper().folder_of(name) if is_toy(name) else Path(name).expanduser()
     if path.is_file():
         raise InputError(f"{name} is a file; give the directory that it lies in")
     if not path.is_dir():
@@ -160,7 +164,7 @@ def open_checkpoint(name: str) -> Checkpoint:
 
 
 def load_model(checkpoint: Checkpoint, class_name: str, dtype: torch.dtype, also: tuple[str, ...] = ()) -> PreTrainedModel:
-    """Load weights into a `transformers` class, all of them or none.
+    """Load weights into a class of the checkpoint's family, all of them or none.
 
     ``also`` names weights of the ranker's own beside the model's.
 
@@ -169,8 +173,9 @@ def load_model(checkpoint: Checkpoint, class_name: str, dtype: torch.dtype, also
     MechvizError
         Weights are missing (transformers would fill them at random), do not fit, or are of other parts.
     """
-    model_class: Any = getattr(transformers, class_name)
-    options = checkpoint.family.base_options if class_name == checkpoint.family.base else {}
+    family = checkpoint.family
+    model_class: Any = getattr(importlib.import_module(family.module), class_name)
+    options = family.base_options if class_name == family.base else {}
     with _quiet():
         try:
             model, info = model_class.from_pretrained(
@@ -180,9 +185,8 @@ def load_model(checkpoint: Checkpoint, class_name: str, dtype: torch.dtype, also
             raise MechvizError(f"{checkpoint.name}: the weights could not be read as {class_name}: {error}") from error
     missing = sorted(info["missing_keys"])
     mismatched = sorted(str(key) for key in info["mismatched_keys"])
-    family = checkpoint.family
     unread = (*family.unused, *also, *(family.unused_by_base if class_name == family.base else ()))
-    prefix = f"{checkpoint.family.prefix}."
+    prefix = f"{family.prefix}."
     extra = [key for key in sorted(info["unexpected_keys"]) if not key.removeprefix(prefix).startswith(unread)]
     for keys, problem in (
         (missing, "lacks"),
@@ -274,7 +278,8 @@ def _fetch(name: str) -> Path:
     except Exception as error:  # the hub client raises its own, httpx's and OSError
         raise MechvizError(
             f"{name!r} is no local directory, and it could not be fetched from the hub ({type(error).__name__}). "
-            "Offline: give the directory of a checkpoint that save_pretrained wrote"
+            f"Offline: give the directory of a checkpoint that save_pretrained wrote, or a toy that comes with mechviz: "
+            f"{PREFIX}cat, {PREFIX}dot, ... (all of them: mv.toys.NAMES)"
         ) from error
 
 

@@ -89,7 +89,7 @@ class HookedModel:
             d_head=stack.d_head,
             d_model=stack.d_model,
             d_mlp=stack.d_mlp,
-            attn_only=False,
+            attn_only=stack.d_mlp == 0,
         )
 
     @property

@@ -14,6 +14,7 @@ from mechviz.rankers.monot5 import MonoT5, known_labels
 from mechviz.rankers.ranker import Ranker
 from mechviz.rankers.sentence_transformers import is_live, open_live
 from mechviz.rankers.splade import Splade
+from mechviz.rankers.toy_names import is_toy, keeper
 
 KINDS: dict[str, type[Ranker]] = {cls.__name__: cls for cls in (Dot, Cat, MonoT5, Splade, ColBERT, Generative)}
 
@@ -24,7 +25,8 @@ def load(name: Any, **settings: Any) -> Ranker:
     Parameters
     ----------
     name : str, or a live ``SentenceTransformer``, ``SparseEncoder``, ``CrossEncoder`` or PyLate ``ColBERT``
-        A local directory, a hub id, or an object that is used as it is.
+        A toy that comes with mechviz (``"toy/cat"``; `mechviz.toys.NAMES`), a local directory, a hub id, or an object that
+        is used as it is.
     **settings
         Passed to the class that is picked: `Dot`, `Cat`, `MonoT5`, `Splade`, `ColBERT` or `Generative`.
 
@@ -39,7 +41,13 @@ def load(name: Any, **settings: Any) -> Ranker:
     ------
     UnsupportedModelError
         None fits, or the checkpoint does not say how it ranks.
+    InputError, InputTypeError
+        A toy that is not there (those that are get listed), or a name that is none.
     """
+    if is_toy(name):
+        compiled: Ranker | None = keeper().compiled_toy(name, **settings)
+        if compiled is not None:
+            return compiled
     if is_live(name):
         said = open_live(name).said.kind
         return KINDS[said or "Cat"](name, **settings)

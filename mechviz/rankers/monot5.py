@@ -73,6 +73,8 @@ class MonoT5(Prompted):
     @override
     def known(self, opened: Opened, prompt: bool, labels: bool) -> tuple[str, Any]:
         found = known_labels(*opened.names)
+        if found is not None and not set(found) <= self.tokenizer.get_vocab().keys():
+            found = None  # of that name, with a vocabulary of its own
         if found is None and opened.model.config.model_type == "t5":
             found = ("true", "false")
         if found is None and labels:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
 from mechviz.rankers.families import Blocks
-from mechviz.rankers.stack import find
+from mechviz.rankers.stack import find, mlp_out_of
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,11 @@ def places_of(layer: nn.Module, blocks: Blocks, d_head: int) -> Iterator[tuple[s
         yield attention.attn_out, Place(out, "out")
         after = Place(find(layer, attention.after_path), "in") if attention.after_path else Place(out, "sum", layer=layer)
         yield attention.after, after
-    mlp_in, mlp_out = find(layer, blocks.mlp_in), find(layer, blocks.mlp_out)
-    yield "mlp.hook_pre", Place(mlp_in, "part", parts=2 if blocks.gated else 1)
-    yield "mlp.hook_post", Place(mlp_out, "in")
-    yield "hook_mlp_out", Place(mlp_out, "out")
+    mlp_out = mlp_out_of(layer, blocks)
+    if mlp_out is not None:
+        yield "mlp.hook_pre", Place(find(layer, blocks.mlp_in), "part", parts=2 if blocks.gated else 1)
+        yield "mlp.hook_post", Place(mlp_out, "in")
+        yield "hook_mlp_out", Place(mlp_out, "out")
     yield "hook_resid_post", Place(layer, "out")
 
 

@@ -30,6 +30,7 @@ class Stack:
     first : int
         Number of stacks whose layers run before these: 1 for the decoder of T5, 0 otherwise.
     n_layers, n_heads, d_head, d_model, d_mlp : int
+        ``d_mlp`` is 0 where the layers have no MLP.
     """
 
     def __init__(
@@ -43,7 +44,8 @@ class Stack:
         self.n_heads = int(model.config.num_attention_heads)
         self.d_model = int(model.config.hidden_size)
         self.d_head = _input_size(self.module(0, attention.out)) // self.n_heads
-        self.d_mlp = _input_size(self.module(0, blocks.mlp_out))
+        mlp_out = mlp_out_of(self.layers[0], blocks)
+        self.d_mlp = 0 if mlp_out is None else _input_size(mlp_out)
 
     def module(self, layer: int, path: Path) -> Any:
         """Return a module of one layer by its path, the first of several that exists."""
@@ -67,7 +69,9 @@ class Stack:
         return {self.hook(layer, site): (site, layer) for site in offered for layer in range(self.n_layers)}
 
     def offers(self, site: str) -> bool:
-        """Return whether a site of an attention is one of this one; every other site is offered."""
+        """Return whether a site of an attention is one of this one, and of an MLP, whether there is one; others are there."""
+        if site.startswith("mlp"):
+            return self.d_mlp > 0
         return site in self.attention.sites or site not in ROTARY_SITES
 
     def w_o(self, layer: int) -> Tensor:
@@ -75,6 +79,17 @@ class Stack:
         out = self.module(layer, self.attention.out)
         weight = out.weight.T if isinstance(out, nn.Linear) else out.weight  # GPT-2 stores the transpose
         return cast(Tensor, weight.reshape(self.n_heads, self.d_head, self.d_model))
+
+
+def mlp_out_of(layer: nn.Module, blocks: Blocks) -> Any:
+    """Return the last product of a layer's MLP, None where the layer has no MLP.
+
+    Raises
+    ------
+    UnsupportedModelError
+        There is none, in a family whose layers all have one.
+    """
+    return find(layer, blocks.mlp_out, optional=blocks.may_lack_mlp)
 
 
 def find(root: nn.Module, path: Path, optional: bool = False) -> Any:

@@ -65,7 +65,8 @@ def header_of(ranker: Ranker, settings: Settings, side: str, **more: Any) -> Hea
         raise InputError(f"direction={shown(settings['direction'])}; it is one of {', '.join(map(repr, DIRECTIONS))}")
     name = settings["stack"] or ranker.stack_of(side)
     ranker.check_stack(name)
-    text, stack, grid = ranker.text_of(name), ranker.stack(name), find_grid(settings["grid"], settings["sites"])
+    text, stack = ranker.text_of(name), ranker.stack(name)
+    grid = find_grid(settings["grid"], settings["sites"], mlps=stack.d_mlp > 0)
     if "pos" in grid.dims and text != name:
         raise InputError(
             f"grid={settings['grid']!r} with stack={name!r}: that stack has one position, which is no token of the texts; "

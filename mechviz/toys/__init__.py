@@ -2,5 +2,7 @@
 
 from mechviz.toys.circuits import Edge, circuit_of
 from mechviz.toys.compiled import compiled
+from mechviz.toys.shipped import NAMES
+from mechviz.toys.training import train
 
-__all__ = ["Edge", "circuit_of", "compiled"]
+__all__ = ["NAMES", "Edge", "circuit_of", "compiled", "train"]

@@ -29,6 +29,7 @@ PAIRS = [
 ]
 #: Those whose layers are run by the engine's own products, and so can share them.
 SHARING = ("Dot bert mean", "Dot bert cls", "Cat bert", "Splade bert", "ColBERT bert stanford", "Dot distilbert mean")
+SHARING += ("Cat toy_encoder", "Cat toy_encoder, solu")
 
 
 def patched(ranker, pairs=PAIRS, **chosen) -> list[Patched]:
@@ -58,6 +59,14 @@ def refuse_alone(monkeypatch):
         raise AssertionError("a pair was run alone")
 
     monkeypatch.setattr(many, "_alone", refuse)
+
+
+@pytest.mark.parametrize("stack", ["decoder", "cross"])
+def test_a_stack_of_one_position_is_as_alone(stack, opened):
+    ranker = opened(CASES["MonoT5 t5 ('true', 'false')"])
+    pairs = PAIRS[:2]
+    for found, pair in zip(patched(ranker, pairs, stack=stack), pairs, strict=True):
+        assert_same(found, alone(ranker, pair, stack=stack))
 
 
 def test_each_pair_is_as_alone(case, opened):

@@ -25,12 +25,15 @@ def test_paths(name, opened, checkpoint):
     plain = Plain(case, checkpoint(case), torch.float64)
     cells = PlainCells(plain, case.stacks[0], plain.scorer(QUERY), pair.base, pair.source)
     receivers = [name for name in RECEIVERS if not (cells.own and name.startswith("1."))]
+    senders = SENDERS
+    if not case.mlps:
+        senders, receivers = ([name for name in names if "mlp" not in name] for names in (senders, receivers))
     for mlps in ("frozen", "free"):
-        result = mv.path_patch(ranker, QUERY, DOC, CHANGE, sender=SENDERS, receiver=receivers, mlps=mlps)
+        result = mv.path_patch(ranker, QUERY, DOC, CHANGE, sender=senders, receiver=receivers, mlps=mlps)
         assert result.effects.dims == ("sender", "receiver")
-        assert f"MLPs {mlps}" in repr(result)
+        assert (f"MLPs {mlps}" in repr(result)) == case.mlps
         found, expected = [], []
-        for sender in SENDERS:
+        for sender in senders:
             for receiver in receivers:
                 value = float(result.patched.sel(sender=sender, receiver=receiver))
                 if parse_node(sender).depth < parse_node(receiver).depth:

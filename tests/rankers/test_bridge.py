@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 from torch import Tensor
 from transformer_lens.factories.architecture_adapter_factory import ArchitectureAdapterFactory
 from transformer_lens.model_bridge import TransformerBridge
@@ -19,6 +18,7 @@ from mechviz.rankers import Ranker, bridge
 from mechviz.rankers.families import FAMILIES
 from mechviz.rankers.hooked import HookedModel
 from tests.cases import CASES, Case
+from tests.tiny.models import class_of
 
 QUERY, DOC = "why are hot springs warm", "Hot springs are warm because water is heated by rock."
 
@@ -72,7 +72,7 @@ def cached(model: TransformerBridge, inputs: dict[str, Tensor]) -> Any:
 
 def test_it_computes_what_the_plain_model_computes(case, checkpoint, opened, bridged):
     ranker = opened(case)
-    plain = getattr(transformers, case.class_name).from_pretrained(checkpoint(case), attn_implementation="eager").eval()
+    plain = class_of(case.class_name).from_pretrained(checkpoint(case), attn_implementation="eager").eval()
     inputs = with_padding(inputs_of(ranker))
     with torch.no_grad():
         output = plain.to(ranker.model.device)(**inputs)
@@ -95,6 +95,8 @@ def test_its_cache_is_that_of_the_ranker(case, opened, bridged):
 @pytest.mark.parametrize("site", ["attn_scores", "pattern", "z", "attn_out", "resid_mid", "mlp_out", "resid_pre"])
 def test_an_edit_does_what_it_does_in_the_ranker(case, site, opened, bridged):
     ranker = opened(case)
+    if not ranker.hooked.main.offers(site):
+        return
     inputs, hook = inputs_of(ranker), ranker.hooked.main.hook(1, site)
 
     def edit(value: Tensor, hook: Any) -> Tensor:

@@ -56,7 +56,8 @@ def test_shapes_are_transformer_lens_s(any_ranker):
             assert cache[stack.hook(layer, "z")].shape == (1, queries, stack.n_heads, stack.d_head)
             assert cache[stack.hook(layer, "pattern")].shape == (1, stack.n_heads, queries, keys)
             assert cache[stack.hook(layer, "resid_pre")].shape == (1, queries, stack.d_model)
-            assert cache[f"{stack.blocks.name}.{layer}.mlp.hook_post"].shape == (1, queries, stack.d_mlp)
+            if stack.d_mlp:
+                assert cache[f"{stack.blocks.name}.{layer}.mlp.hook_post"].shape == (1, queries, stack.d_mlp)
             v = cache[f"{stack.blocks.name}.{layer}.{stack.attention.name}.hook_v"]
             assert v.shape[1] == keys
             assert v.shape[3] == stack.d_head

@@ -11,6 +11,7 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
+import mechviz.toys.encoder
 from tests.tiny.tokenizers import bytelevel, metaspace, wordpiece
 
 ENCODER = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 48}
@@ -67,7 +68,14 @@ TINY: dict[str, Tiny] = {
     "qwen2": Tiny("Qwen2Config", DECODER, lambda: bytelevel("decoder")),
     "qwen3": Tiny("Qwen3Config", {**DECODER, "head_dim": 12}, lambda: bytelevel("embedder")),
     "mistral": Tiny("MistralConfig", {**DECODER, "sliding_window": 8}, lambda: bytelevel("decoder")),
+    "toy_encoder": Tiny("ToyConfig", {**ENCODER, "activation": "none"}, wordpiece),
+    "toy_encoder, solu": Tiny("ToyConfig", {**ENCODER, "activation": "solu"}, wordpiece, std=0.25),
 }
+
+
+def class_of(name: str) -> Any:
+    """Return a class of models or configurations by its name: of transformers, or of the toys."""
+    return getattr(transformers, name, None) or getattr(mechviz.toys.encoder, name)
 
 
 def save(folder: Path, family: str, class_name: str, **changes: Any) -> Path:
@@ -76,10 +84,10 @@ def save(folder: Path, family: str, class_name: str, **changes: Any) -> Path:
     tokenizer = tiny.tokenizer()
     special = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
     settings = {**special, "vocab_size": len(tokenizer), **tiny.settings, **changes}
-    config = getattr(transformers, tiny.config)(**settings)
+    config = class_of(tiny.config)(**settings)
     if config.pad_token_id is None:
         config.pad_token_id = 0  # classification classes of decoders want one
-    model = getattr(transformers, class_name)(config)
+    model = class_of(class_name)(config)
     randomise(model, tiny.std)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -15,13 +15,14 @@ from mechviz.rankers.families import (
     qwen3,
     roberta,
     t5,
+    toy_encoder,
     xlm_roberta,
 )
 from mechviz.rankers.families.family import Attention, Blocks, Family, Head, VocabularyHead
 
 _MODULES = (
     *(bert, distilbert, electra, roberta, xlm_roberta, mpnet, deberta_v2, modernbert),
-    *(t5, mt5, gpt2, llama, qwen2, qwen3, mistral),
+    *(t5, mt5, gpt2, llama, qwen2, qwen3, mistral, toy_encoder),
 )
 FAMILIES: dict[str, Family] = {module.FAMILY.model_type: module.FAMILY for module in _MODULES}
 

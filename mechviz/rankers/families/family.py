@@ -89,6 +89,8 @@ class Blocks:
         The norm of the MLP: before it, or after it where ``attn_norm`` is set.
     attn_norm : str
         Norm after attention in post-norm layers; empty in pre-norm layers.
+    may_lack_mlp : bool
+        Whether a layer without ``mlp_out`` is one that has no MLP, instead of one that is built otherwise than known here.
     gated : bool
         Whether ``mlp_in`` makes the activation and its gate side by side, of which the first half is ``mlp.hook_pre``.
     embed : Path
@@ -112,6 +114,7 @@ class Blocks:
     mlp_norm: str
     embed: Path
     attn_norm: str = ""
+    may_lack_mlp: bool = False
     gated: bool = False
     final: str = ""
     runner: str = ""
@@ -181,6 +184,8 @@ class Family:
         Prefixes of weights that a checkpoint may hold and a score never reads: of no class, of the base class.
     refuse : callable
         Returns, for a configuration, why it cannot be hooked honestly; empty if it can.
+    module : str
+        The module that holds the classes.
     """
 
     model_type: str
@@ -197,6 +202,7 @@ class Family:
     unused: tuple[str, ...] = ()
     unused_by_base: tuple[str, ...] = ()
     refuse: Callable[[Any], str] = field(default=lambda config: "")
+    module: str = "transformers"
 
     @property
     def classes(self) -> tuple[str, ...]:
