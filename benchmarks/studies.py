@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 import mechviz as mv
@@ -18,6 +21,7 @@ from benchmarks.machine import describe, seconds
 from benchmarks.peers.mechir import MechIR
 from benchmarks.table import Row, print_table
 from benchmarks.texts import all_minilm
+from mechviz.studies.schema import FORMAT, PARTS_FOLDER, SETTINGS_FILE, Header
 
 #: Pairs of the study, of a batch of MechIR's loop, and batches of it that are timed.
 PAIRS, BATCH, BATCHES = 1000, 8, 3
@@ -25,6 +29,8 @@ PAIRS, BATCH, BATCHES = 1000, 8, 3
 PADDED = (30, 300)
 #: Pairs that one process and two work on.
 SHARED = 256
+#: Pairs of a part, as `mechviz.study` writes them by default.
+CHUNK = 64
 
 
 def rows() -> list[Row]:
@@ -167,13 +173,11 @@ def _memory() -> list[Row]:
 _MILLION = """
 import resource, sys, time
 from pathlib import Path
-import numpy as np
-import pyarrow as pa
-from tests.studies.recorded import write_parts
+from benchmarks.studies import write_study
 import mechviz as mv
 
 folder = Path(sys.argv[1])
-write_parts(folder, pairs=1_000_000, cells=(12, 12), queries=int(sys.argv[2]))
+write_study(folder, pairs=1_000_000, queries=int(sys.argv[2]), per_part=int(sys.argv[3]))
 start = time.perf_counter()
 study = mv.Study.load(folder)
 study.effects, study.interval, study.p, study.q
@@ -181,14 +185,42 @@ print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_m
 """
 
 
+def write_study(folder: Path, pairs: int, queries: int, per_part: int) -> None:
+    """Write the parts that a study of random numbers would have: 12 x 12 heads, short texts."""
+    header = Header("heads", (("layer", 12), ("head", 12)), "encoder", "perturbed->original", "a", "random", "0" * 64)
+    random = np.random.default_rng(0)
+    (folder / PARTS_FOLDER).mkdir(parents=True)
+    (folder / SETTINGS_FILE).write_text(json.dumps({"format": FORMAT}))
+    for start in range(0, pairs, per_part):
+        number = np.arange(start, min(start + per_part, pairs))
+        n = len(number)
+        base, change = random.normal(size=n), random.normal(0.3, 1, size=n)
+        shares = random.normal(0.01, 0.05, (n, header.n_cells))
+        texts = {"query": "what is it", "doc": "a document", "perturbed": "a document it", "side": "doc", "perturbation": "TFC1"}
+        columns = {
+            **{name: [text] * n for name, text in texts.items()},
+            "number": number,
+            "query_id": [f"q{one}" for one in number % queries],
+            "doc_id": [f"d{one}" for one in number],
+            "preferred": [1] * n, "reason": [""] * n, "truncated": [""] * n, "length": [9] * n, "moved": [1] * n,
+            "grade": number % 4, "rank": number % 100, "run_score": [None] * n,
+            "original_score": base, "base_score": base, "perturbed_score": base + change, "source_score": base + change,
+        }
+        patched = (base[:, None] + change[:, None] * shares).astype(np.float32)
+        schema = header.schema
+        arrays = [pa.array(columns[name], schema.field(name).type) for name in schema.names[:-1]]
+        arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(patched.ravel()), header.n_cells))
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), folder / PARTS_FOLDER / f"{start:08d}.parquet")
+
+
 def _million() -> list[Row]:
     found = []
-    for queries in (1000, 1_000_000):
+    for queries, per_part in ((1000, CHUNK), (1_000_000, 1000)):
         with tempfile.TemporaryDirectory() as scratch:
-            took, peak = map(float, _said(_MILLION, scratch, str(queries)))
+            took, peak = map(float, _said(_MILLION, scratch, str(queries), str(per_part)))
         found.append(
             Row(
-                f"1,000,000 recorded pairs of {queries:,} queries, 12 x 12 heads: effects, intervals and p",
+                f"1,000,000 recorded pairs of {queries:,} queries, 12 x 12 heads, parts of {per_part}: effects, intervals, p",
                 f"{took:.0f} s, {peak:.2f} GiB",
                 "60 s, 2 GiB",
                 took <= 60 and peak <= 2,
