@@ -31,7 +31,7 @@ ACTIVATIONS = ("none", "gelu", "solu")
 LAYERS = range(1, 5)
 #: How each kind is taught.
 COURSES = {
-    "Dot": Course(steps=900, rate=2e-3, lexical=0.3, graded=0.3, shape=1.0, tokens=0.3),
+    "Dot": Course(steps=900, rate=2e-3, lexical=0.3, graded=0.3, shape=3.0, tokens=0.1),
     "Cat": Course(steps=800, rate=1e-3, lexical=0.5, graded=0.4),
     "MonoT5": Course(steps=900, rate=1e-3, lexical=0.5, graded=0.3),
 }
