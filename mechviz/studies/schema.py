@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -61,6 +62,7 @@ PLAIN_COLUMNS = tuple(name for name in _COLUMNS if name not in TEXT_COLUMNS)
 REQUIRED_COLUMNS = tuple(name for name, (_, null) in _COLUMNS.items() if not null)
 
 
+@lru_cache(maxsize=16)
 def part_schema(n_cells: int) -> pa.Schema:
     """Return the columns of a part.
 
@@ -153,16 +155,21 @@ class Header:
         encoded = (schema.metadata or {}).get(_KEY)
         if encoded is None:
             raise MechvizError("it has no header of mechviz")
-        try:
-            plain = json.loads(encoded)
-            found = plain.pop("format")
-            if found != FORMAT:
-                raise MechvizError(f"it has format {found}, this mechviz reads {FORMAT}; update mechviz")
-            plain["dims"] = tuple((str(name), int(size)) for name, size in plain["dims"])
-            header = cls(**plain)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise MechvizError(f"its header cannot be read ({type(error).__name__}: {error})") from error
+        header = _decoded(encoded)
         wanted = part_schema(header.n_cells)
         if schema.names != wanted.names or any(schema.field(name).type != wanted.field(name).type for name in wanted.names):
             raise MechvizError(f"its columns are {', '.join(schema.names)}, not those of a part: {', '.join(wanted.names)}")
         return header
+
+
+@lru_cache(maxsize=16)  # thousands of parts have the same one
+def _decoded(encoded: bytes) -> Header:
+    try:
+        plain = json.loads(encoded)
+        found = plain.pop("format")
+        if found != FORMAT:
+            raise MechvizError(f"it has format {found}, this mechviz reads {FORMAT}; update mechviz")
+        plain["dims"] = tuple((str(name), int(size)) for name, size in plain["dims"])
+        return Header(**plain)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise MechvizError(f"its header cannot be read ({type(error).__name__}: {error})") from error
