@@ -51,6 +51,20 @@ def test_a_study_does_not_differ_from_itself(tmp_path):
     assert "0 of 6 cells with an interval beside 0" in repr(found)
 
 
+def test_a_difference_that_is_rounding_has_no_width(tmp_path):
+    """All heads carry the whole change, but for the last digit of one score: resamples without it have no error at all."""
+    exact = made(5)
+    base, change = np.round(64 * exact.base) / 64, np.round(64 * exact.change + np.sign(exact.change)) / 64
+    patched = (base + change)[:, None].repeat(6, axis=1).astype(np.float32)
+    nudged = patched.copy()
+    nudged[0] = np.nextafter(nudged[0], np.float32(np.inf))
+    first, second = two(tmp_path, *(replace(exact, base=base, change=change, patched=one) for one in (patched, nudged)))
+    found = first.compare(second)
+    assert (found.cells["difference"] != 0).all()
+    for name in ("difference", "low", "high"):
+        np.testing.assert_allclose(found.cells[name], 0, atol=1e-6)
+
+
 def test_pairing_takes_out_what_queries_do_to_both(tmp_path):
     pairs = made(3, pairs=120, queries=60)
     shifted = replace(pairs, patched=pairs.patched + 0.05 * pairs.change[:, None])

@@ -22,8 +22,8 @@ from mechviz.studies.statistics.sums import Floats, Sums, divided
 FEWEST = 5
 # Values held at once for a block of cells, in one of about eight arrays of dims (draw, cell).
 _BLOCK = 2**20
-# A standard error this small beside the estimate's own terms is rounding.
-_ROUNDING = 1e-12
+# A standard error this small beside the largest ratio is rounding: scores are float32.
+_ROUNDING = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _interval(sums: Sequence[Sums], signs: Sequence[int], drawn: NDArray[np.int1
     ]
     error = _resampled(terms, signs, np.ones((1, drawn.shape[1]), dtype=np.int16))[1][0]
     distance, errors = _resampled(terms, signs, drawn)
-    rounding = _ROUNDING * np.abs(np.nan_to_num(estimate)).max()
+    rounding = _ROUNDING * np.abs(np.nan_to_num(ratios)).max()
     errors[errors <= rounding] = np.nan
     units = np.min([(one.denominator > 0).sum(axis=0) for one in sums], axis=0)
     units = np.broadcast_to(units, estimate.shape)
