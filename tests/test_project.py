@@ -7,6 +7,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
 
 import mechviz
 from benchmarks import families
@@ -77,3 +79,20 @@ def test_the_own_collection_is_whole():
     assert {query for query, _, _ in texts.qrels()} == set(queries)
     assert {doc for _, doc, _ in texts.qrels()} <= set(documents)
     assert {grade for _, _, grade in texts.qrels()} == {0, 1, 2, 3}
+
+
+def test_the_weights_and_their_licence_travel_in_wheel_and_sdist():
+    folder = ROOT / "mechviz" / "toys" / "weights"
+    ours = {path.relative_to(ROOT).as_posix() for path in folder.rglob("*") if path.is_file()}
+    ours |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "mechviz" / "toys" / "cards").iterdir()}
+    for builder in (WheelBuilder, SdistBuilder):
+        assert ours <= {file.relative_path for file in builder(str(ROOT)).recurse_included_files()}
+
+
+def test_the_licence_of_the_weights_is_named_where_people_look():
+    licence = "mechviz/toys/weights/LICENSE"
+    assert "non-commercial research" in (ROOT / licence).read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert licence in project["license-files"]
+    for name in ("README.md", "THIRD_PARTY.md"):
+        assert licence in (ROOT / name).read_text()

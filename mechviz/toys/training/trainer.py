@@ -20,6 +20,7 @@ from torch import nn
 from mechviz.corpora import Pairs, TextPair
 from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.rankers import Cat, Dot, MonoT5
+from mechviz.rankers.monot5 import PROMPT
 from mechviz.toys.training.build import build
 from mechviz.toys.training.feeding import DOC_TOKENS
 from mechviz.toys.training.lessons import NEAREST, SATURATION, WORDS, Lessons, prepare
@@ -31,7 +32,7 @@ ACTIVATIONS = ("none", "gelu", "solu")
 LAYERS = range(1, 5)
 #: How each kind is taught.
 COURSES = {
-    "Dot": Course(steps=900, rate=2e-3, lexical=0.3, graded=0.3, shape=3.0, tokens=0.1),
+    "Dot": Course(steps=900, rate=2e-3, lexical=0.3, graded=0.3, shape=1.0, tokens=0.3),
     "Cat": Course(steps=800, rate=1e-3, lexical=0.5, graded=0.4),
     "MonoT5": Course(steps=900, rate=1e-3, lexical=0.5, graded=0.3),
 }
@@ -50,6 +51,7 @@ def train(
     seed: int = 0,
     steps: int | None = None,
     vocabulary: int = 8000,
+    examples: Iterable[str] = (),
     out: str | Path | None = None,
     cache: str | Path | None = None,
     device: str | None = None,
@@ -85,7 +87,9 @@ def train(
     steps : int, optional
         How long; by default as the toys that come with mechviz were trained.
     vocabulary : int, default 8,000
-        How many tokens.
+        How many tokens: the most frequent words of all texts, and pieces of words.
+    examples : iterable of str, optional
+        Texts that are going to be looked at: their words become tokens of their own, however rare they are.
     out : path, optional
         A new folder for the checkpoint: float16, written whole at the end, or not at all. ``mechviz.load`` opens it (MonoT5:
         ``mechviz.MonoT5``).
@@ -120,8 +124,8 @@ def train(
     course = COURSES[kind] if steps is None else replace(COURSES[kind], steps=steps)
     lessons = prepare(list(pairs), texts, teacher, course.lexical, None if cache is None else Path(cache), progress)
     prepared = time.perf_counter()
-    labels = ("true", "false", "query", "document", "relevant") if kind == "MonoT5" else ()
-    tokens = build_vocabulary(chain(lessons.docs, lessons.queries), vocabulary, labels)
+    frame = (PROMPT, "true false") if kind == "MonoT5" else ()
+    tokens = build_vocabulary(chain(lessons.docs, lessons.queries), vocabulary, (*frame, *examples))
     tokenizer = make_tokenizer(tokens, kind)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with torch.random.fork_rng():

@@ -21,7 +21,7 @@ _PIECES = 0.15
 _LONGEST = 8
 
 
-def build_vocabulary(texts: Iterable[str], size: int, words: Iterable[str] = ()) -> list[str]:
+def build_vocabulary(texts: Iterable[str], size: int, examples: Iterable[str] = ()) -> list[str]:
     """Choose the tokens of a WordPiece vocabulary.
 
     The characters that occur, the most frequent words, and the pieces that cover most letters of the words left out. Ties go by
@@ -32,8 +32,8 @@ def build_vocabulary(texts: Iterable[str], size: int, words: Iterable[str] = ())
     texts : iterable of str
     size : int
         How many tokens, `SPECIAL` counted.
-    words : iterable of str
-        Words that are to be tokens of their own whatever their count.
+    examples : iterable of str
+        Texts whose words are to be tokens of their own whatever their count.
 
     Raises
     ------
@@ -42,18 +42,23 @@ def build_vocabulary(texts: Iterable[str], size: int, words: Iterable[str] = ())
     """
     split = pieces_of(models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"))  # noqa: S106 - a token of text
     counts: Counter[str] = Counter()
+
+    def words_of(text: str) -> list[str]:
+        return [word for word, _ in split.pre_tokenizer.pre_tokenize_str(split.normalizer.normalize_str(text))]
+
     for text in texts:
-        counts.update(word for word, _ in split.pre_tokenizer.pre_tokenize_str(split.normalizer.normalize_str(text)))
+        counts.update(words_of(text))
     if not counts:
         raise InputError("there is no text to count words in")
-    letters = sorted({letter for word in counts for letter in word})
-    fixed = [*SPECIAL.values(), *words, *letters, *(INSIDE + letter for letter in letters)]
-    fixed = list(dict.fromkeys(fixed))
+    wanted = sorted({word for text in examples for word in words_of(text)})
+    letters = sorted({letter for word in (*counts, *wanted) for letter in word})
+    fixed = list(dict.fromkeys([*SPECIAL.values(), *wanted, *letters, *(INSIDE + letter for letter in letters)]))
     room = size - len(fixed)
     if room < 0:
-        raise InputError(f"vocabulary={size}; the texts have {len(letters)} characters, which take {len(fixed)} tokens")
+        raise InputError(f"vocabulary={size}; characters and the words of the examples take {len(fixed)} tokens")
     n_pieces = min(room, int(size * _PIECES))
-    ranked = [word for word in sorted(counts, key=lambda word: (-counts[word], word)) if word not in set(fixed)]
+    there = set(fixed)
+    ranked = [word for word in sorted(counts, key=lambda word: (-counts[word], word)) if word not in there]
     chosen = ranked[: room - n_pieces]
     covered: Counter[str] = Counter()
     for word in ranked[room - n_pieces :]:

@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 
 import mechviz as mv
 from mechviz.errors import InputError, InputTypeError
+from mechviz.rankers.monot5 import PROMPT
 from mechviz.toys.training import loop, train, trainer
 from mechviz.toys.training.build import build
 from mechviz.toys.training.feeding import Frames
@@ -56,7 +57,7 @@ def test_one_lesson_again_and_again_is_learnt(kind, activation, judged, monkeypa
     """Thousands of pairs teach a cross-encoder; that the loss is followed shows in a few that stay the same."""
     monkeypatch.setattr(loop, "GROUPS", 2)
     lessons = prepare(judged, (), None, 0.5)
-    tokens = build_vocabulary([*lessons.docs, *lessons.queries], 900, ("true", "false", "query", "document", "relevant"))
+    tokens = build_vocabulary([*lessons.docs, *lessons.queries], 900, (PROMPT, "true false"))
     torch.manual_seed(0)
     model, _ = build(kind, 2, activation, tokens, None)
     frames = (model, Frames(kind, made := make_tokenizer(tokens, kind)), made, lessons, trainer.COURSES[kind])

@@ -20,8 +20,9 @@ def test_order_of_texts_changes_nothing():
     assert build_vocabulary(PASSAGES, 600) == build_vocabulary(PASSAGES[::-1], 600)
 
 
-def test_wanted_words_are_tokens():
-    assert {"true", "false"} <= set(build_vocabulary(PASSAGES, 400, ("true", "false")))
+def test_words_of_examples_are_tokens():
+    tokens = build_vocabulary(PASSAGES, 800, ("A zymurgist, perhaps", "true false"))
+    assert {"true", "false", "zymurgist", "perhaps", ","} <= set(tokens)
 
 
 @pytest.mark.parametrize("size", [60, 200, 1000])
@@ -40,7 +41,7 @@ def test_offsets_of_pieces_spell_the_text(text):
 
 
 def test_frames():
-    tokens = build_vocabulary(PASSAGES, 800, ("true", "false"))
+    tokens = build_vocabulary(PASSAGES, 800, ("true false",))
     cat, t5 = (make_tokenizer(tokens, kind) for kind in ("Cat", "MonoT5"))
     both = cat("lava", "water")
     assert both["token_type_ids"] == [0, 0, 0, 1, 1]

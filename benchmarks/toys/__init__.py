@@ -1,0 +1,1 @@
+"""The figures of the toys' model cards: ``python -m benchmarks.toys``."""
