@@ -105,7 +105,7 @@ def prepare(
     Raises
     ------
     InputError
-        No pair, no grade, or only one grade.
+        No pair, no grade, or only one grade; passages without words that say anything.
     """
     graded = [pair for pair in pairs if pair.grade is not None]
     grades = {pair.grade for pair in graded}
@@ -123,6 +123,10 @@ def prepare(
         for number, doc in enumerate(docs)
         for query in make_queries(doc, idf, MADE if number < len(judged) else MADE_FROM_MORE, random)
     ]
+    if not made:
+        raise InputError(
+            f"no query could be made from {len(docs)} passages; give passages of at least two words that are no stop words"
+        )
     numbers = {doc: number for number, doc in enumerate(docs)}
     by_query: dict[str, dict[int, int]] = {}
     for pair in graded:

@@ -111,29 +111,22 @@ def _height(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
+@dataclass
 class _Lesson:
     """What both kinds of lessons need; called with the share of the steps that is done, it returns a loss."""
 
-    def __init__(
-        self,
-        model: Any,
-        frames: Frames,
-        tokenizer: PreTrainedTokenizerBase,
-        lessons: Lessons,
-        course: Course,
-        random: np.random.Generator,
-        device: torch.device,
-    ) -> None:
-        self.model, self.frames, self.lessons, self.course, self.random, self.device = (
-            model,
-            frames,
-            lessons,
-            course,
-            random,
-            device,
-        )
-        self.queries = token_ids(tokenizer, lessons.queries, QUERY_TOKENS)
-        self.docs = token_ids(tokenizer, lessons.docs, DOC_TOKENS)
+    model: Any
+    frames: Frames
+    tokenizer: PreTrainedTokenizerBase
+    lessons: Lessons
+    course: Course
+    random: np.random.Generator
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        lessons, random = self.lessons, self.random
+        self.queries = token_ids(self.tokenizer, lessons.queries, QUERY_TOKENS)
+        self.docs = token_ids(self.tokenizer, lessons.docs, DOC_TOKENS)
         drawn = random.integers(0, len(lessons.queries), 20_000), random.integers(0, len(lessons.docs), 20_000)
         near = lessons.near[drawn[0], random.integers(0, lessons.near.shape[1], 20_000)]
         wanted = np.concatenate([lessons.wanted(drawn[0], near), lessons.wanted(*drawn)])
@@ -156,12 +149,11 @@ class _Lesson:
             yield query, docs[chosen], grades[chosen].astype(np.float32)
 
 
+@dataclass
 class _Pairs(_Lesson):
-    """Lessons of a ranker that reads query and passage together."""
+    """Lessons of a ranker that reads query and passage together; ``labels`` are the ids of MonoT5's two."""
 
-    def __init__(self, *given: Any) -> None:
-        *shared, self.labels = given
-        super().__init__(*shared)
+    labels: list[int] | None = None
 
     def __call__(self, done: float) -> Tensor:
         short = done < SHORT_SHARE
@@ -218,11 +210,12 @@ class _Pairs(_Lesson):
         return queries.repeat(GROUP), np.array(docs).ravel()
 
 
+@dataclass
 class _Vectors(_Lesson):
     """Lessons of a ranker that compares two vectors."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         vectors = self.lessons.doc_vectors
         self.shapes: Tensor | None = None
         if vectors.shape[1]:

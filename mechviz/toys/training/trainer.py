@@ -117,7 +117,8 @@ def train(
 
     Examples
     --------
-    >>> toy = mv.toys.train("Cat", mv.Pairs.from_irds("vaswani"), layers=2, out="my-toy")  # doctest: +SKIP
+    >>> pairs = mv.Pairs.from_tsv("judged.tsv", grade="grade")  # doctest: +SKIP
+    >>> toy = mv.toys.train("Cat", pairs, layers=2, activation="solu", out="my-toy")  # doctest: +SKIP
     """
     _check(kind, layers, activation, steps, teacher)
     folder = None if out is None else _new_folder(out)

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from mechviz.corpora import TextPair
 from mechviz.errors import InputError
 from mechviz.text.statistics import TermStatistics
 from mechviz.text.words import STOPWORDS, terms
@@ -59,3 +60,5 @@ def test_sets_that_teach_nothing_are_refused(judged):
         prepare([], (), None, 0.4)
     with pytest.raises(InputError, match=r"all .* have grade 0"):
         prepare([pair for pair in judged if pair.grade == 0], (), None, 0.4)
+    with pytest.raises(InputError, match="no query could be made from 2 passages"):
+        prepare([TextPair("a", "the", grade=0), TextPair("a", "of", grade=1)], (), None, 0.4)
