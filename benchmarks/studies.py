@@ -80,10 +80,13 @@ def _beside_mechir() -> list[Row]:
         padded = [
             mechir.step([made[number] for number in chosen[at : at + BATCH]], PADDED) for at in range(0, len(chosen), BATCH)
         ]
+        print(f"MechIR, padded batches: {[round(one.seconds, 1) for one in padded]} s", flush=True)
         unpadded = [mechir.step([made[number] for number in middle], None) for _ in range(3)]
         alone = [seconds(lambda at=at: mv.study(ranker, own, out=Path(scratch) / str(at), progress=False)) for at in range(3)]
+        print(f"MechIR, unpadded: {[round(one.seconds, 1) for one in unpadded]} s; ours {alone}", flush=True)
         exact = mv.Study.load(Path(scratch) / "0")
-    difference = float(np.abs(exact.raw.values + exact.to_dataframe()["base_score"].mean() - unpadded[0].scores).max())
+        ours_exact = exact.raw.values + exact.to_dataframe()["base_score"].mean()
+    difference = float(np.abs(ours_exact - unpadded[0].scores).max())
     assert difference < 1e-3, f"the two do not compute the same: {difference}"
     assert len(by_number) == PAIRS
     theirs = BATCH / float(np.median([one.seconds for one in padded]))

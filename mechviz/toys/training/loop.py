@@ -83,12 +83,12 @@ def teach(
     if kind == "Dot":
         lesson = _Vectors(model, frames, tokenizer, lessons, course, random, device)
     else:
-        labels = tokenizer.convert_tokens_to_ids(["true", "false"]) if kind == "MonoT5" else None
+        labels = [tokenizer.vocab[label] for label in ("true", "false")] if kind == "MonoT5" else None
         lesson = _Pairs(model, frames, tokenizer, lessons, course, random, device, labels)
     # Adam moves the vector of a rare token as far as any other, though it hardly knows where to.
     tokens = list(model.get_input_embeddings().parameters())
     others = [weight for weight in model.parameters() if all(weight is not token for token in tokens)]
-    groups = [{"params": others}, {"params": tokens, "lr": course.rate * course.tokens}]
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": tokens, "lr": course.rate * course.tokens}]
     optimizer = torch.optim.AdamW(groups, lr=course.rate, weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _height(step, course.steps))
     losses = []
