@@ -21,6 +21,7 @@ from benchmarks.machine import describe, seconds
 from benchmarks.peers.mechir import MechIR
 from benchmarks.table import Row, print_table
 from benchmarks.texts import all_minilm
+from benchmarks.toys.data import judged_pairs
 from mechviz.studies.schema import FORMAT, PARTS_FOLDER, SETTINGS_FILE, Header
 
 #: Pairs of the study, of a batch of MechIR's loop, and batches of it that are timed.
@@ -40,11 +41,7 @@ def rows() -> list[Row]:
 
 def trecdl() -> mv.Pairs | None:
     """Return real pairs, None where they are not on this machine."""
-    folder = os.environ.get("MECHVIZ_DATA")
-    if not folder:
-        return None
-    path = Path(folder) / "trecdl" / "pairs.tsv"
-    return mv.Pairs.from_tsv(path, query_id="qid", doc_id="docno", grade="relevance", name="TREC DL pairs")
+    return judged_pairs() if os.environ.get("MECHVIZ_DATA") else None
 
 
 def _beside_mechir() -> list[Row]:

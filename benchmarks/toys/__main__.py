@@ -60,6 +60,7 @@ def write_cards(names: Sequence[str], weights: Path = WEIGHTS, cards: Path = CAR
             raise SystemExit(f"{path} is missing: python -m benchmarks.toys judge FOLDER... --json {path} writes it")
         figures = json.loads(path.read_text(encoding="utf-8"))
         (weights / name / "README.md").write_text(card(name, figures), encoding="utf-8")
+    if set(names) != {"compiled"}:
         print(write_sums(weights))
 
 

@@ -24,7 +24,6 @@ _KINDS = {
 _MLPS = {
     "none": "attention only: its layers have no MLPs",
     "gelu": "with MLPs (GELU)",
-    "relu": "with MLPs (ReLU)",
     "solu": "with MLPs (SoLU)",
 }
 _TEXTS = (

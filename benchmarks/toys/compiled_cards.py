@@ -8,7 +8,7 @@ import numpy as np
 
 import mechviz as mv
 from mechviz.rankers import Ranker
-from mechviz.toys.compiled import FILLER, SPECIAL, count, words_of
+from mechviz.toys.compiled import BAG_WORDS, FILLER, SPECIAL, Vocabulary, count, words_of
 from mechviz.toys.passages import PASSAGES
 
 #: One change that every circuit is drawn for.
@@ -100,21 +100,21 @@ Apache-2.0, as all of mechviz's code.
 
 def largest_error(ranker: Ranker, name: str) -> tuple[float, int]:
     """Return the largest difference from the formula, over all pairs of passages, and how many they are."""
+    vocabulary = count(PASSAGES)
     pairs = [(" ".join(query.split()[:6]), doc) for query in PASSAGES for doc in PASSAGES]
-    expected = np.array([formula(name, query, doc) for query, doc in pairs])
+    expected = np.array([formula(name, query, doc, vocabulary) for query, doc in pairs])
     scores = ranker.score([query for query, _ in pairs], [doc for _, doc in pairs])
     return float(np.abs(scores - expected).max()), len(pairs)
 
 
-def formula(name: str, query: str, doc: str) -> float:
-    """Return what a ranker that was compiled from `PASSAGES` computes, from words and counts alone."""
-    vocabulary = count(PASSAGES)
+def formula(name: str, query: str, doc: str, vocabulary: Vocabulary) -> float:
+    """Return what a ranker that was compiled from texts of a vocabulary computes, from words and counts alone."""
     asked, read = words_of(query), words_of(doc)
     if name == "exact_match":
         return sum(vocabulary.idf.get(word, 0.0) for word in read if word in asked) / (len(read) + 1)
     if name == "bm25":
         found = ((vocabulary.idf.get(word, 0.0), read.count(word)) for word in asked)
         return sum(idf * tf / (tf + _K) for idf, tf in found) / (len(asked) + 1)
-    known = set(vocabulary.words[:512])
+    known = set(vocabulary.words[:BAG_WORDS])
     shared = sum(asked.count(word) * read.count(word) for word in known)
     return shared / ((len(asked) + 2) * (len(read) + 2))

@@ -85,6 +85,12 @@ def folder() -> Path:
     return Path(named)
 
 
+def judged_pairs() -> mv.Pairs:
+    """Return the judged pairs of both years."""
+    path = folder() / "trecdl" / "pairs.tsv"
+    return mv.Pairs.from_tsv(path, query_id="qid", doc_id="docno", grade="relevance", name="TREC DL pairs")
+
+
 def dcg(gains: NDArray[np.float64], k: int = 10) -> float:
     """Return the discounted cumulative gain of a list in its order."""
     first = gains[:k]

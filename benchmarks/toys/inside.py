@@ -69,9 +69,7 @@ class Found:
 def look(ranker: Ranker) -> dict[str, Any]:
     """Return what is found inside a ranker."""
     own = data.query_ids(2020)
-    path = data.folder() / "trecdl" / "pairs.tsv"
-    everything = mv.Pairs.from_tsv(path, query_id="qid", doc_id="docno", grade="relevance")
-    pairs = list(everything.where(lambda pair: pair.query_id in own).sample(PAIRS, seed=0).perturb(mv.axioms.TFC1()))
+    pairs = list(data.judged_pairs().where(lambda pair: pair.query_id in own).sample(PAIRS, seed=0).perturb(mv.axioms.TFC1()))
     usable = [pair for pair in pairs if pair.perturbed is not None]
     without = _Ablation(ranker, usable)
     found: list[Found] = []

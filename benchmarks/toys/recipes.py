@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mechviz as mv
 from benchmarks.texts import all_minilm
-from benchmarks.toys.data import cranfield_texts, folder, query_ids, vaswani_texts
+from benchmarks.toys.data import cranfield_texts, judged_pairs, query_ids, vaswani_texts
 from mechviz.demo import ADDED, COMPETITORS, DOC, QUERY
 from mechviz.toys.passages import PASSAGES
 
@@ -28,7 +28,7 @@ SHORT = 40
 
 def judged(apart: bool) -> list[mv.TextPair]:
     """Return the pairs of 2020's queries without a passage that 2019's have; without every fourth query if ``apart``."""
-    pairs = list(mv.Pairs.from_tsv(folder() / "trecdl" / "pairs.tsv", query_id="qid", doc_id="docno", grade="relevance"))
+    pairs = list(judged_pairs())
     tests = query_ids(2019)
     hidden = {pair.doc for pair in pairs if pair.query_id in tests}
     kept = query_ids(2020) - (set(sorted(query_ids(2020))[::APART]) if apart else set())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,9 +39,11 @@ ENCOURAGED = {
 }
 
 
-def build(kind: str, layers: int, activation: str, vocabulary: Sequence[str], teacher: Dot | None) -> tuple[Any, list[str]]:
+def build(
+    kind: str, layers: int, activation: str, vocabulary: Sequence[str], teacher: Dot | None, cache: Path | None = None
+) -> tuple[Any, list[str]]:
     """Return a model with its first weights, drawn from torch's random state, and what they encourage, in words."""
-    tokens = None if teacher is None else token_vectors(vocabulary, teacher)
+    tokens = None if teacher is None else token_vectors(vocabulary, teacher, cache)
     if kind == "MonoT5":
         return _t5(layers, activation, vocabulary, tokens)
     settings: dict[str, Any] = {
@@ -55,13 +58,10 @@ def build(kind: str, layers: int, activation: str, vocabulary: Sequence[str], te
         "pad_token_id": 0,
         "num_labels": 1,
     }
-    model: Any
-    if activation == "gelu":
-        config: Any = BertConfig(**settings)
-        model = BertForSequenceClassification(config) if kind == "Cat" else BertModel(config, add_pooling_layer=False)
-    else:
-        config = ToyConfig(**settings, activation=activation)
-        model = ToyForSequenceClassification(config) if kind == "Cat" else ToyModel(config, add_pooling_layer=False)
+    plain = activation == "gelu"  # BERT itself, which other tools know too
+    config: Any = BertConfig(**settings) if plain else ToyConfig(**settings, activation=activation)
+    with_head, base = (BertForSequenceClassification, BertModel) if plain else (ToyForSequenceClassification, ToyModel)
+    model: Any = with_head(config) if kind == "Cat" else base(config, add_pooling_layer=False)
     encoder = model.bert if kind == "Cat" else model
     encouraged = []
     with torch.no_grad():
@@ -134,10 +134,10 @@ def _match(query: nn.Linear, key: nn.Linear, heads: Sequence[int] | range, norm:
             linear.weight[head * size : (head + 1) * size] = drawn
 
 
-def token_vectors(vocabulary: Sequence[str], teacher: Dot) -> Tensor:
+def token_vectors(vocabulary: Sequence[str], teacher: Dot, cache: Path | None) -> Tensor:
     """Return the teacher's vectors of single tokens along their main directions, of mean length 1, dims (token, dim)."""
     texts = [token.removeprefix(INSIDE) for token in vocabulary]
-    found = torch.tensor(vectors(teacher, "doc", [text if text.isalnum() else "." for text in texts]))
+    found = torch.tensor(vectors(teacher, "doc", [text if text.isalnum() else "." for text in texts], cache))
     centred = found - found.mean(0)
     _, _, directions = torch.linalg.svd(centred.T @ centred)
     kept = centred @ directions[:WIDTH].T

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,22 @@ class Frames:
         return [self.cls, *text, self.sep], 0
 
 
-def batches(rows: Sequence[tuple[list[int], int]], device: torch.device) -> Iterator[tuple[NDArray[np.int64], dict[str, Tensor]]]:
+def run(rows: Sequence[tuple[list[int], int]], device: torch.device, model: Callable[[dict[str, Tensor]], Tensor]) -> Tensor:
+    """Return what a model makes of framed rows, dims (row, ...), run in batches of like length.
+
+    The model gets ids, mask and types, dims (row, pos).
+    """
+    found, order = [], []
+    for numbers, inputs in _batches(rows, device):
+        found.append(model(inputs))
+        order.append(numbers)
+    places = np.argsort(np.concatenate(order))
+    return torch.cat(found)[torch.tensor(places, device=device)]
+
+
+def _batches(
+    rows: Sequence[tuple[list[int], int]], device: torch.device
+) -> Iterator[tuple[NDArray[np.int64], dict[str, Tensor]]]:
     """Yield rows of like length: their numbers, and ids, mask and types, dims (row, pos)."""
     by_length = sorted(range(len(rows)), key=lambda row: len(rows[row][0]))
     start = 0

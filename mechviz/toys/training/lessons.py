@@ -133,7 +133,7 @@ def prepare(
         by_query.setdefault(pair.query, {})[numbers[_cut(pair.doc)]] = int(pair.grade or 0)
     queries = [query for query, _ in made] + list(by_query)
     source = np.array([number for _, number in made] + [-1] * len(by_query))
-    vectors = [_vectors(teacher, "doc", docs, cache, progress), _vectors(teacher, "query", queries, cache, progress)]
+    of_docs, of_queries = (vectors(teacher, *some, cache, progress) for some in (("doc", docs), ("query", queries)))
     columns = {term: column for column, term in enumerate(sorted(idf))}
     rarity = np.array([0.0 if term in STOPWORDS else idf[term] for term in columns])
     doc_weights, query_weights = (_weights(some, columns, rarity) for some in (docs, queries))
@@ -144,10 +144,10 @@ def prepare(
         docs,
         queries,
         source,
-        _near(vectors[1], vectors[0], query_terms, doc_weights),
+        _near(of_queries, of_docs, query_terms, doc_weights),
         [(len(made) + row, np.array(list(found)), np.array(list(found.values()))) for row, found in enumerate(by_query.values())],
-        vectors[0],
-        vectors[1],
+        of_docs,
+        of_queries,
         doc_weights,
         query_terms,
         query_weights,
@@ -185,14 +185,17 @@ def _near(
     return np.concatenate(found)
 
 
-def _vectors(teacher: Dot | None, stack: str, texts: Sequence[str], cache: Path | None, progress: bool) -> NDArray[np.float32]:
+def vectors(
+    teacher: Dot | None, stack: str, texts: Sequence[str], cache: Path | None = None, progress: bool = False
+) -> NDArray[np.float32]:
+    """Return the teacher's vectors of texts, of length 1, dims (text, dim), kept in ``cache``; of width 0 without a teacher."""
     if teacher is None:
         return np.zeros((len(texts), 0), np.float32)
     digest = hashlib.sha256("\0".join([teacher.weight_hash(), stack, *texts]).encode()).hexdigest()[:16]
     kept = None if cache is None else cache / f"{stack}-{digest}.npy"
     if kept is not None and kept.exists():
         return np.asarray(np.load(kept))
-    found = vectors(teacher, stack, texts, progress)
+    found = _encoded(teacher, stack, texts, progress)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         np.save(kept, found)
@@ -200,8 +203,7 @@ def _vectors(teacher: Dot | None, stack: str, texts: Sequence[str], cache: Path 
 
 
 @torch.no_grad()
-def vectors(teacher: Dot, stack: str, texts: Sequence[str], progress: bool = False) -> NDArray[np.float32]:
-    """Return the teacher's vectors of texts, of length 1, dims (text, dim)."""
+def _encoded(teacher: Dot, stack: str, texts: Sequence[str], progress: bool) -> NDArray[np.float32]:
     inputs = teacher.checked_inputs([(text, text) for text in texts], truncate=True)
     by_length = sorted(range(len(texts)), key=lambda number: len(inputs[number][stack]))
     found: list[torch.Tensor] = []

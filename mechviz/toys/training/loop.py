@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from mechviz.toys.training.feeding import DOC_TOKENS, QUERY_TOKENS, Frames, batches, token_ids
+from mechviz.toys.training.feeding import DOC_TOKENS, QUERY_TOKENS, Frames, run, token_ids
 from mechviz.toys.training.lessons import Lessons, Numbers
 
 #: Candidates of a query in one step: its own passage, some of the nearest, and others.
@@ -148,6 +148,11 @@ class _Lesson:
             chosen = self.random.choice(len(docs), size=min(n, len(docs)), replace=False, p=weights / weights.sum())
             yield query, docs[chosen], grades[chosen].astype(np.float32)
 
+    def ordered(self, scores: Tensor, grades: NDArray[np.float32]) -> Tensor:
+        """Return the weighted loss of the order of one query's scores, those of passages without a judgement last."""
+        known = torch.tensor([*grades, *[0.0] * (len(scores) - len(grades))], device=self.device)
+        return self.course.graded * _order(scores, known)
+
 
 @dataclass
 class _Pairs(_Lesson):
@@ -171,24 +176,21 @@ class _Pairs(_Lesson):
         for _, some, grades in judged:
             found = scores[at : at + len(some) + UNJUDGED]
             at += len(found)
-            known = torch.tensor([*grades, *[0.0] * UNJUDGED], device=self.device)
-            loss = loss + self.course.graded / len(judged) * _order(found, known)
+            loss = loss + self.ordered(found, grades) / len(judged)
         return loss
 
     def scores(self, rows: list[tuple[list[int], int]]) -> Tensor:
         """Return the score of framed pairs, dims (pair)."""
-        found, order = [], []
-        for numbers, inputs in batches(rows, self.device):
-            if self.labels is None:
-                found.append(self.model(**inputs).logits[:, 0])
-            else:
-                start = torch.zeros((len(numbers), 1), dtype=torch.long, device=self.device)
-                del inputs["token_type_ids"]
-                logits = self.model(**inputs, decoder_input_ids=start, use_cache=False).logits[:, 0]
-                found.append(logits[:, self.labels[0]] - logits[:, self.labels[1]])
-            order.append(numbers)
-        places = np.argsort(np.concatenate(order))
-        return torch.cat(found)[torch.tensor(places, device=self.device)]
+        return run(rows, self.device, self._scores)
+
+    def _scores(self, inputs: dict[str, Tensor]) -> Tensor:
+        if self.labels is None:
+            logit: Tensor = self.model(**inputs).logits[:, 0]
+            return logit
+        del inputs["token_type_ids"]
+        start = torch.zeros((len(inputs["input_ids"]), 1), dtype=torch.long, device=self.device)
+        logits: Tensor = self.model(**inputs, decoder_input_ids=start, use_cache=False).logits[:, 0]
+        return logits[:, self.labels[0]] - logits[:, self.labels[1]]
 
     def _groups(self) -> tuple[Numbers, Numbers]:
         """Draw queries and the passages that each is compared on, dims (pair)."""
@@ -239,22 +241,19 @@ class _Vectors(_Lesson):
         for at, (_, some, grades) in enumerate(judged):
             beside = self.random.integers(0, len(extra), 4)
             columns = torch.tensor([*np.searchsorted(extra, some), *beside], device=self.device)
-            known = torch.tensor([*grades, *[0.0] * len(beside)], device=self.device)
             found = _COSINE_SCALE * cosines[len(queries) + at, columns]
-            loss = loss + self.course.graded / len(judged) * _order(found, known)
+            loss = loss + self.ordered(found, grades) / len(judged)
         return loss
 
     def vectors(self, sequences: list[tuple[list[int], int]]) -> Tensor:
         """Return the vectors of framed texts, of length 1, dims (text, dim)."""
-        found, order = [], []
-        for numbers, inputs in batches(sequences, self.device):
-            del inputs["token_type_ids"]
-            hidden = self.model(**inputs).last_hidden_state
-            mask = inputs["attention_mask"].unsqueeze(-1).float()
-            found.append(F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1))
-            order.append(numbers)
-        places = np.argsort(np.concatenate(order))
-        return torch.cat(found)[torch.tensor(places, device=self.device)]
+        return run(sequences, self.device, self._vectors)
+
+    def _vectors(self, inputs: dict[str, Tensor]) -> Tensor:
+        del inputs["token_type_ids"]
+        hidden = self.model(**inputs).last_hidden_state
+        mask = inputs["attention_mask"].unsqueeze(-1).float()
+        return F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)
 
     def _drawn(self) -> tuple[Numbers, Numbers]:
         """Draw passages, in groups that are alike and others, and queries made from them."""

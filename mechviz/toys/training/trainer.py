@@ -21,14 +21,14 @@ from mechviz.corpora import Pairs, TextPair
 from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.rankers import Cat, Dot, MonoT5
 from mechviz.rankers.monot5 import PROMPT
+from mechviz.toys.encoder import ACTIVATIONS
 from mechviz.toys.training.build import build
 from mechviz.toys.training.feeding import DOC_TOKENS
 from mechviz.toys.training.lessons import NEAREST, SATURATION, WORDS, Lessons, prepare
 from mechviz.toys.training.loop import ALIKE, BESIDE, NEAR, OF_EACH, OTHERS, OWN, SHORT_SHARE, Course, teach
 from mechviz.toys.training.vocabulary import build_vocabulary, make_tokenizer
 
-KINDS = ("Dot", "Cat", "MonoT5")
-ACTIVATIONS = ("none", "gelu", "solu")
+KINDS: dict[str, type[Dot | Cat | MonoT5]] = {"Dot": Dot, "Cat": Cat, "MonoT5": MonoT5}
 LAYERS = range(1, 5)
 #: How each kind is taught.
 COURSES = {
@@ -123,7 +123,8 @@ def train(
     _check(kind, layers, activation, steps, teacher)
     folder = None if out is None else _new_folder(out)
     course = COURSES[kind] if steps is None else replace(COURSES[kind], steps=steps)
-    lessons = prepare(list(pairs), texts, teacher, course.lexical, None if cache is None else Path(cache), progress)
+    kept = None if cache is None else Path(cache)
+    lessons = prepare(list(pairs), texts, teacher, course.lexical, kept, progress)
     prepared = time.perf_counter()
     frame = (PROMPT, "true false") if kind == "MonoT5" else ()
     tokens = build_vocabulary(chain(lessons.docs, lessons.queries), vocabulary, (*frame, *examples))
@@ -131,7 +132,7 @@ def train(
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model, encouraged = build(kind, layers, activation, tokens, teacher)
+        model, encouraged = build(kind, layers, activation, tokens, teacher, kept)
         model.to(where).train()
         losses = teach(kind, model, tokenizer, lessons, course, np.random.default_rng(seed), where, progress)
     model.to("cpu").eval()
@@ -154,7 +155,7 @@ def train(
     with tempfile.TemporaryDirectory(dir=None if folder is None else folder.parent) as scratch:
         made = Path(scratch) / "toy"
         _save(kind, model, tokenizer, said, made)
-        ranker = _opened(kind, made)
+        ranker = KINDS[kind](str(made))  # MonoT5's labels are those that any T5 has by default
         if folder is not None:
             made.rename(folder)
     ranker.name = f"toy {kind}" if folder is None else folder.name
@@ -162,7 +163,7 @@ def train(
 
 
 def _check(kind: str, layers: int, activation: str, steps: int | None, teacher: object) -> None:
-    if kind not in KINDS:
+    if kind not in tuple(KINDS):
         raise InputError(f"kind={shown(kind)}; there are {', '.join(map(repr, KINDS))}")
     if isinstance(layers, bool) or layers not in LAYERS:
         raise InputError(f"layers={shown(layers)}; give a number from {LAYERS[0]} to {LAYERS[-1]}")
@@ -247,9 +248,3 @@ def _lengthen(positions: nn.Embedding) -> None:
 
 def _compact(file: Path) -> None:
     file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")), separators=(",", ":"), ensure_ascii=False), "utf-8")
-
-
-def _opened(kind: str, folder: Path) -> Dot | Cat | MonoT5:
-    if kind == "MonoT5":
-        return MonoT5(str(folder), labels=("true", "false"))
-    return Dot(str(folder)) if kind == "Dot" else Cat(str(folder))
