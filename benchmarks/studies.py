@@ -138,8 +138,15 @@ def _processes() -> list[Row]:
     ]
 
 
-_FLAT = """
-import resource, sys
+#: The peak of a process's own memory in GiB; `ru_maxrss` is that of the process which started it, if that was larger.
+_PEAK = """
+def peak():
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 2**20
+"""
+
+_FLAT = f"""{_PEAK}
+import sys
 import mechviz as mv
 from mechviz.toys.passages import PASSAGES
 
@@ -148,11 +155,11 @@ words = ("volcano", "lava", "water", "bread", "moon")
 
 def pairs():
     for number in range(int(sys.argv[1])):
-        yield f"{words[number % 5]} rock", f"{PASSAGES[number % len(PASSAGES)]} {number}"
+        yield f"{{words[number % 5]}} rock", f"{{PASSAGES[number % len(PASSAGES)]}} {{number}}"
 
 study = mv.study(ranker, mv.Pairs(pairs), mv.perturb.append("lava"), out=sys.argv[2], progress=False)
 study.summary()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+print(peak())
 """
 
 
@@ -170,8 +177,8 @@ def _memory() -> list[Row]:
     ]
 
 
-_MILLION = """
-import resource, sys, time
+_MILLION = f"""{_PEAK}
+import sys, time
 from pathlib import Path
 from benchmarks.studies import write_study
 import mechviz as mv
@@ -181,7 +188,7 @@ write_study(folder, pairs=1_000_000, queries=int(sys.argv[2]), per_part=int(sys.
 start = time.perf_counter()
 study = mv.Study.load(folder)
 study.effects, study.interval, study.p, study.q
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+print(time.perf_counter() - start, peak())
 """
 
 
