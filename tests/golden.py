@@ -17,13 +17,14 @@ import numpy as np
 import xarray as xr
 
 from mechviz import wire
-from mechviz.results import Pair, PatchResult
+from mechviz.results import Curves, Pair, PatchResult
 from mechviz.text import Tokens, align
 from mechviz.text.tokens import spread
 from mechviz.views.reader import Layers
 
 PATH = Path(__file__).parent / "fixtures" / "wire" / "patching.json"
 CROSS_PATH = PATH.with_name("cross.json")
+CURVES_PATH = PATH.with_name("curves.json")
 
 
 def build() -> dict[str, Any]:
@@ -34,6 +35,37 @@ def build() -> dict[str, Any]:
 def build_cross() -> dict[str, Any]:
     """Return the state of a view of cross-attention: one query, which is no position of the text."""
     return _state(cross_result(), {"cross": cross_patterns})
+
+
+def build_curves() -> dict[str, Any]:
+    """Return the state of a view of two curves of which one has a gap, an interval and a place more."""
+    curves = golden_curves()
+    packed = wire.pack_curve_values(curves)
+    return {
+        "spec": wire.with_held({**wire.pack_curves(curves), "panels": ["curves"]}, [packed]),
+        "buffers": _base64(packed.arrays),
+        "cells": {},
+        "progress": {"state": "loaded", "done": 0, "total": 0, "seconds": 0.0, "message": "", "agreement": None, "live": False},
+        "selection": {"stack": "", "layer": 0, "head": 0, "pos": None, "key_pos": None, "heads": []},
+        "theme": "auto",
+    }
+
+
+def golden_curves() -> Curves:
+    def line(values: list[float], x: list[float]) -> xr.DataArray:
+        return xr.DataArray(np.array(values), dims=("x",), coords={"x": x})
+
+    places = [0, 1, 2, 3.5]
+    return Curves(
+        x="layer",
+        y="accuracy (share)",
+        curves={"probe </script>": line([0.5, 0.75, np.nan, 1.0], places), "random": line([0.625, 0.5], [2, 0])},
+        low={"probe </script>": line([0.25, 0.5, np.nan, 0.875], places)},
+        high={"probe </script>": line([0.625, 0.875, np.nan, 1.125], places)},
+        reference={"chance": 0.5},
+        title="Where it is known",
+        note="Bands are 95% intervals over 9 queries.",
+    )
 
 
 def _state(result: PatchResult, layers: dict[str, Any]) -> dict[str, Any]:
@@ -179,7 +211,7 @@ def _tokens(strings: list[str], text: str) -> Tokens:
 
 
 #: What each file holds.
-FIXTURES: dict[Path, Callable[[], dict[str, Any]]] = {PATH: build, CROSS_PATH: build_cross}
+FIXTURES: dict[Path, Callable[[], dict[str, Any]]] = {PATH: build, CROSS_PATH: build_cross, CURVES_PATH: build_curves}
 
 
 def _base64(arrays: dict[str, np.ndarray]) -> dict[str, str]:

@@ -5,6 +5,7 @@ import {
   type Cells,
   type Condition,
   type Curve,
+  type CurveValues,
   type Dtype,
   type EdgeCount,
   type Edges,
@@ -167,6 +168,10 @@ export function decodeEntry(
         read(`${key}.${name}`),
       ]);
       return { ...entry, ...Object.fromEntries(named) } as Curve;
+    }
+    case "curves": {
+      const named = ["value", "low", "high", "points"].map((name) => [name, read(`${key}.${name}`)]);
+      return Object.fromEntries(named) as CurveValues;
     }
     case "together":
       return entry;

@@ -29,7 +29,8 @@ export type PanelName =
   | "groups"
   | "covariates"
   | "pairs"
-  | "scorecard";
+  | "scorecard"
+  | "curves";
 
 export interface BufferSpec {
   dtype: Dtype;
@@ -216,6 +217,17 @@ export interface ScorecardSpec {
   dropped: Record<string, Count[]>;
 }
 
+/** Named curves over one axis: `places` are where any of them has a point. */
+export interface CurvesSpec {
+  x: string;
+  y: string;
+  names: string[];
+  places: number[] | string[];
+  reference: [name: string, value: number][];
+  title: string;
+  note: string;
+}
+
 /** `opens`: can the ranker be run on a pair of the list? `n` pairs of `of` are listed. */
 export type ListSpec = { opens: boolean; n: number; of: number };
 
@@ -240,7 +252,7 @@ export interface Patching {
 
 export interface Spec extends Partial<Patching> {
   format: number;
-  kind: "patching" | "attention" | "ranking" | "circuit" | "study" | "scorecard";
+  kind: "patching" | "attention" | "ranking" | "circuit" | "study" | "scorecard" | "curves";
   panels: PanelName[];
   ranker: { name: string; kind: string };
   query: string;
@@ -256,6 +268,7 @@ export interface Spec extends Partial<Patching> {
   circuit?: CircuitSpec | null;
   study?: StudySpec;
   scorecard?: ScorecardSpec;
+  curves?: CurvesSpec;
   list?: ListSpec;
   /** What came with the view, by key. */
   held: Record<string, Entry>;
@@ -378,6 +391,9 @@ export type Scores = ScoreEntry & { base: RunScores; source: RunScores | null };
 
 export type Parts = PartsEntry & { matrices: Float32Array[] };
 export type Curve = CurveEntry & Record<"top" | "rest" | "top_patched" | "rest_patched", Float32Array>;
+
+/** Numbers of curves, dims (curve, place): NaN where one is not known; `points` is 1 where the curve has a point. */
+export type CurveValues = Record<"value" | "low" | "high", Float32Array> & { points: Uint8Array };
 
 export type Answered = {
   type: "answer";

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { checkSpec, decode, decodeBase64, decodeCells, decodeEntry, halfToFloat } from "../src/decode";
 import {
   type Buffers,
+  type CurveValues,
   type Edges,
   EXACT,
   type HeadAttention,
@@ -112,6 +113,20 @@ test("cross-attention has one query, which is named, and every key of it", () =>
   for (const { base, source } of Object.values(spec.held) as HeadEntry[]) {
     for (const run of [base, source]) assert.deepEqual(run, { edges: 9, of: 9, mass: 1 });
   }
+});
+
+test("curves come with their places, their gaps, and which points are theirs", () => {
+  const { spec, buffers } = golden("curves");
+  const decoded = Object.fromEntries(
+    Object.entries(buffers).map(([name, text]) => [name, decodeBase64(text as string)]),
+  );
+  const found = decodeEntry("curves", spec.held.curves as never, spec.buffers, decoded) as CurveValues;
+  assert.deepEqual(spec.curves?.places, [0, 1, 2, 3.5]);
+  assert.deepEqual([...found.points], [1, 1, 1, 1, 1, 0, 1, 0]);
+  assert.deepEqual([...found.value.slice(0, 4)], [0.5, 0.75, Number.NaN, 1]);
+  assert.deepEqual([found.value[4], found.value[6]], [0.5, 0.625]);
+  assert.deepEqual([...found.high.slice(0, 4)], [0.625, 0.875, Number.NaN, 1.125]);
+  assert.ok(found.low.slice(4).every(Number.isNaN));
 });
 
 for (const name of ["patching", "cross"]) {

@@ -1,6 +1,7 @@
 """Figures: results as SVG in pure Python, and PNG from them. They need neither a browser nor torch."""
 
 from mechviz.figures.circuit import circuit_svg
+from mechviz.figures.curves import curves_svg
 from mechviz.figures.grid import grid_svg
 from mechviz.figures.heads import heads_svg
 from mechviz.figures.lines import attention_svg, lines_svg
@@ -17,6 +18,7 @@ from mechviz.figures.texts import texts_svg
 __all__ = [
     "attention_svg",
     "circuit_svg",
+    "curves_svg",
     "grid_svg",
     "heads_svg",
     "lines_svg",

@@ -66,6 +66,9 @@ _DARK = Theme(
 )
 THEMES = {theme.name: theme for theme in (_LIGHT, _DARK)}
 
+#: Of Okabe and Ito's colours those that stand out on a light and on a dark page.
+_OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+
 
 def theme_named(name: object) -> Theme:
     """Return a theme by its name.
@@ -78,6 +81,11 @@ def theme_named(name: object) -> Theme:
     if not isinstance(name, str) or name not in THEMES:
         raise InputError(f"theme={shown(name)}; a figure is {' or '.join(map(repr, THEMES))}")
     return THEMES[name]
+
+
+def series(theme: Theme) -> tuple[str, ...]:
+    """Return the colours of things that are told apart, eight at most."""
+    return (*_OKABE_ITO, theme.ink, theme.change, theme.ramp[0], theme.plus)
 
 
 def diverging(values: ArrayLike, limit: float, theme: Theme) -> NDArray[np.uint8]:

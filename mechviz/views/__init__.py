@@ -2,6 +2,7 @@
 
 from mechviz.views.arrays import from_arrays, from_cache
 from mechviz.views.attention import AttentionView
+from mechviz.views.chart import CurvesView, curves
 from mechviz.views.circuit import CircuitView
 from mechviz.views.grid import GridView
 from mechviz.views.patching import PatchingView
@@ -13,12 +14,14 @@ from mechviz.views.view import View
 __all__ = [
     "AttentionView",
     "CircuitView",
+    "CurvesView",
     "GridView",
     "PatchingView",
     "RankingView",
     "ScorecardView",
     "StudyView",
     "View",
+    "curves",
     "from_arrays",
     "from_cache",
 ]

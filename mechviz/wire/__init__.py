@@ -23,6 +23,7 @@ from mechviz.wire.attention import (
 )
 from mechviz.wire.buffers import Packed, bytes_of, describe, to_bytes
 from mechviz.wire.cells import EMPTY, EXACT, PREVIEW, grid_key, pack_cells, pack_grid
+from mechviz.wire.curves import pack_curve_values, pack_curves
 from mechviz.wire.pairs import BUCKETS, LISTED, changed_part, listed, originals, pack_opened, pack_pairs, short
 from mechviz.wire.parts import pack_parts
 from mechviz.wire.ranking import pack_ranking, pack_rivals, snippet
@@ -73,6 +74,8 @@ __all__ = [
     "pack_cells",
     "pack_circuit",
     "pack_circuit_alone",
+    "pack_curve_values",
+    "pack_curves",
     "pack_grid",
     "pack_groups",
     "pack_head",

@@ -131,6 +131,8 @@ def pack_circuit_alone(circuit: Circuit) -> dict[str, Any]:
 def without_texts(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return a spec in which no word of the user's texts is left: tokens are numbered, everything else is left out."""
     hidden = "(left out)"
+    if spec["kind"] == "curves":  # numbers and the names of axes, no text that a ranker read
+        return dict(spec)
     if spec["kind"] in ("study", "scorecard"):
         return {**spec, "held": {key: _listed_without_texts(key, entry) for key, entry in spec["held"].items()}}
     anybodys = not spec["ranker"]["kind"]  # where no ranker read the tokens, nobody knows which of them are not the user's

@@ -36,6 +36,7 @@ def views(dot, opened, tmp_path_factory):
         "monot5": mv.show_patching(monot5, QUERY, DOC, CHANGE, wait=True),
         "circuit": mv.show_patching(toy, *texts, circuit=mv.circuit(toy, *texts), wait=True),
         "attention": mv.show_attention(dot, QUERY, DOC),
+        "curves": mv.views.curves(golden.golden_curves()),
         "ranking": mv.show_ranking(dot, QUERY, [DOC, "Lava is hot.", "Tea is warm."], perturb=CHANGE, grades=[2, 0, 1]),
         "grid": mv.views.from_arrays(
             None,
@@ -48,7 +49,7 @@ def views(dot, opened, tmp_path_factory):
     return {name: view.to_html(folder / f"{name}.html") for name, view in made.items()}
 
 
-VIEWS = ["patching", "monot5", "circuit", "attention", "ranking", "grid", "study", "classes", "scorecard"]
+VIEWS = ["patching", "monot5", "circuit", "attention", "ranking", "grid", "study", "classes", "scorecard", "curves"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -39,7 +39,7 @@ export function signed(value: number, digits = 2): string {
 export const weightText = (weight: number) => weight.toFixed(weight < 0.01 ? 3 : 2).replace(/^0/, "");
 
 /** 13,225; by hand, because the first `toLocaleString` of a page takes a tenth of a second. */
-export const count = (value: number) => String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
+export const count = (value: number | string) => String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 
 export function percent(share: number): string {
   const value = share * 100;

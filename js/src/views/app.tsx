@@ -9,6 +9,7 @@ import { ByPosition } from "./by_position";
 import { Changes } from "./changes";
 import { CircuitPanel } from "./circuit";
 import { Covariates } from "./covariates";
+import { CurvesPanel } from "./curves";
 import { Groups } from "./groups";
 import { HeadGrid, MANY_HEADS } from "./head_grid";
 import { Header } from "./header";
@@ -59,6 +60,7 @@ const PANELS: Record<PanelName, Panel> = {
   covariates: { title: "Covariates", note: () => "what goes with the size of the effects", body: Covariates },
   pairs: { title: "Pairs", body: PairList },
   scorecard: { title: "Scorecard", body: ScorecardPanel },
+  curves: { title: "Curves", body: CurvesPanel },
 };
 
 /** Panels that stand at the top whenever they are there; of the others, the first does if none of these is. */

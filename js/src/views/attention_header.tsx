@@ -4,7 +4,8 @@ import { useField } from "./hooks";
 
 export function AttentionHeader() {
   const spec = useField("spec");
-  const { ranker, query, doc, perturbation, score } = spec;
+  const { ranker, doc, perturbation, score, curves } = spec;
+  const query = spec.query || curves?.title;
   if (!ranker.name && !query) return null;
   return (
     <header class="mv-header">
