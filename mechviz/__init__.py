@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
 
 # Public name -> module; loaded on first use, so that importing mechviz does not import torch.
 _WHERE = {
@@ -29,6 +29,7 @@ _WHERE = {
     "perturbation": "mechviz.text.perturb",
     "AttentionResult": "mechviz.results",
     "Circuit": "mechviz.results",
+    "Curves": "mechviz.results",
     "Pair": "mechviz.results",
     "Pairs": "mechviz.corpora",
     "PatchResult": "mechviz.results",
@@ -53,6 +54,7 @@ _MODULES = {
     "axioms": "mechviz.text.axioms",
     "corpora": "mechviz.corpora",
     "errors": "mechviz.errors",
+    "interventions": "mechviz.interventions",
     "metrics": "mechviz.patching.metrics",
     "perturb": "mechviz.text.perturb",
     "toys": "mechviz.toys",
@@ -64,6 +66,7 @@ __all__ = [*_WHERE, *_MODULES]
 if TYPE_CHECKING:
     from mechviz import corpora as corpora
     from mechviz import errors as errors
+    from mechviz import interventions as interventions
     from mechviz import toys as toys
     from mechviz import views as views
     from mechviz.corpora import Pairs as Pairs
@@ -87,6 +90,7 @@ if TYPE_CHECKING:
     from mechviz.rankers import load as load
     from mechviz.results import AttentionResult as AttentionResult
     from mechviz.results import Circuit as Circuit
+    from mechviz.results import Curves as Curves
     from mechviz.results import Pair as Pair
     from mechviz.results import PatchResult as PatchResult
     from mechviz.results import Ranking as Ranking

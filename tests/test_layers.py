@@ -27,6 +27,7 @@ BELOW = {
     "figures": {"errors", "files", "text", "results", "wire"},
     "views": {"errors", "files", "text", "results", "wire", "snapshot", "figures"},
     "show": {"errors", "text", "results", "wire", "snapshot", "views", "rankers", "patching"},
+    "interventions": {"errors", "files", "text", "results", "corpora", "rankers", "patching", "views"},
     "studies": {"errors", "files", "text", "results", "corpora", "rankers", "patching", "views", "show"},
     "demo": set(),
     "cli": {"errors", "demo", "show", "studies"},

@@ -21,10 +21,10 @@ from mechviz.rankers.ranker import Ranker
 from mechviz.rankers.stack import Stack
 
 #: Sites whose activations have dims (row, head, query_pos, key_pos) instead of (row, pos, ...).
-_HEAD_FIRST = ("hook_pattern", "hook_attn_scores")
+HEAD_FIRST = ("hook_pattern", "hook_attn_scores")
 #: Sites where an edit at one position changes what enters the next layer (this one: ``resid_pre``) there and nowhere else.
 _ONE_POSITION = ("resid_pre", "z", "attn_out", "mlp_out")
-_WITH_HEADS = ("hook_q", "hook_k", "hook_v", "hook_z", *_HEAD_FIRST)
+WITH_HEADS = ("hook_q", "hook_k", "hook_v", "hook_z", *HEAD_FIRST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +71,10 @@ class Edit:
 
     def _index(self, shape: torch.Size) -> tuple[Any, ...]:
         site = self.hook.rpartition(".")[2]
-        head_first = site in _HEAD_FIRST
-        if self.heads is not None and site not in _WITH_HEADS:
+        head_first = site in HEAD_FIRST
+        if self.heads is not None and site not in WITH_HEADS:
             raise InputError(f"{self.hook} has no head dimension; leave heads out")
-        if self.neurons is not None and site in _WITH_HEADS:
+        if self.neurons is not None and site in WITH_HEADS:
             raise InputError(f"{self.hook} has heads, not neurons; leave neurons out")
         axes = {"heads": 0 if head_first else 1, "positions": 1 if head_first else 0, "neurons": len(shape) - 1}
         chosen: list[Any] = [slice(None)] * len(shape)
@@ -90,6 +90,80 @@ class Edit:
         if len(both) == 2:  # every chosen head at every chosen position, not pair by pair
             chosen[both[0]] = np.array(chosen[both[0]])[:, None]
         return tuple(chosen)
+
+
+@dataclass(frozen=True, eq=False)
+class BatchEdit:
+    """The same for the rows of a batch, each with positions of its own: what is there is gathered, changed and put back.
+
+    Attributes
+    ----------
+    hook : str
+        Full TransformerLens name.
+    change : callable
+        Takes what is at the positions, dims (row, unit, feature), and the whole activation; returns what shall be there, dims
+        (row, unit, feature), or None to leave it. Features are those of all chosen heads side by side; at ``pattern`` and
+        ``attn_scores`` a unit is a query position and its features are the key positions.
+    heads : sequence of int, optional
+        All by default.
+    positions : int64 Tensor, dims (row, unit), optional
+        All by default.
+    mask : bool Tensor, dims (row, unit), optional
+        Which of ``positions`` are meant; the others only fill up.
+    """
+
+    hook: str
+    change: Callable[[Tensor, Tensor], Tensor | None]
+    heads: Sequence[int] | None = None
+    positions: Tensor | None = None
+    mask: Tensor | None = None
+
+    def __call__(self, activation: Tensor, hook: Any = None) -> Tensor | None:
+        """Return the changed activation, dims as it came; None where nothing is changed."""
+        old = self.gather(activation)
+        new = self.change(old, activation)
+        if new is None:
+            return None
+        if new.shape != old.shape:
+            raise InputError(f"the value for {self.hook} has shape {tuple(new.shape)}, what is there {tuple(old.shape)}")
+        return self._put(activation, new.to(activation.dtype))
+
+    def gather(self, activation: Tensor) -> Tensor:
+        """Return what is at the positions, dims (row, unit, feature)."""
+        features = self.features(activation)
+        return features if self.positions is None else features[self._rows, self.positions]
+
+    def features(self, activation: Tensor) -> Tensor:
+        """Return an activation with the chosen heads side by side, dims (row, pos, feature)."""
+        by_position = activation.transpose(1, 2) if self._head_first else activation
+        chosen = by_position if self.heads is None else by_position[:, :, list(self.heads)]
+        return chosen.flatten(2) if chosen.dim() > 3 else chosen
+
+    def _put(self, activation: Tensor, new: Tensor) -> Tensor:
+        by_position = activation.transpose(1, 2) if self._head_first else activation
+        features = new
+        if self.positions is not None:
+            features = self.features(activation).clone()
+            if self.mask is None:
+                features[self._rows, self.positions] = new
+            else:
+                rows, units = self.mask.nonzero(as_tuple=True)
+                features[rows, self.positions[rows, units]] = new[rows, units]
+        if self.heads is None:
+            whole = features.reshape(by_position.shape)
+        else:
+            whole = by_position.clone()
+            whole[:, :, list(self.heads)] = features.reshape(*features.shape[:2], len(self.heads), -1)
+        return whole.transpose(1, 2) if self._head_first else whole
+
+    @property
+    def _head_first(self) -> bool:
+        return self.hook.rpartition(".")[2] in HEAD_FIRST
+
+    @property
+    def _rows(self) -> Tensor:
+        assert self.positions is not None
+        return torch.arange(len(self.positions), device=self.positions.device)[:, None]
 
 
 #: Hook name -> (site, layer).

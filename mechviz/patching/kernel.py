@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from mechviz.patching.runs import Run, through
+from mechviz.patching.runs import HasCalls, Run, through
 from mechviz.rankers.ranker import Ranker
 from mechviz.rankers.stack import Stack
 
@@ -174,7 +174,7 @@ def added(bases: Tensor, changes: Sequence[Change], outs: Sequence[Tensor]) -> T
     return torch.stack([torch.addmm(row, one, out.to(bases.dtype)) for row, one, out in zip(own, z, outs, strict=True)])
 
 
-def run_layers(part: Stack, run: Run, layer: int, hidden: Tensor) -> Tensor:
+def run_layers(part: Stack, run: HasCalls, layer: int, hidden: Tensor) -> Tensor:
     """Run the model's own layers from ``layer`` up and the norm after them, with the arguments that they got in ``run``."""
     for above in range(layer, part.n_layers):
         hidden = through(part, run, above, hidden)

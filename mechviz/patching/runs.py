@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -19,6 +19,14 @@ from mechviz.text import Tokens
 
 #: Arguments of one layer besides the hidden state: masks, positions, whatever the architecture passes.
 Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class HasCalls(Protocol):
+    """What was recorded so that layers can be run again."""
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        """What each layer was called with."""
 
 
 #: What every run keeps: where the engine enters, and what it adds to.
@@ -183,7 +191,7 @@ def record_all(
     hooks: list[Hook] = [(name, keep(site)) for name, (site, _) in part.places(wanted).items()]
     hooks += [(part.hook(part.n_layers - 1, "resid_post"), keep("top")), (tower.main.hook(0, "resid_pre"), keep("entered"))]
     calls: list[Call] = []
-    with torch.set_grad_enabled(bool(gradient)), tower.hooks(hooks), _calls_of(part, calls):
+    with torch.set_grad_enabled(bool(gradient)), tower.hooks(hooks), calls_of(part, calls):
         hidden, reads = ranker.encode(inputs, stack)
         scores = torch.cat([readout(hidden[at : at + 1], reads[at : at + 1]) for at, readout in enumerate(readouts)])
         if not torch.isfinite(scores).all():
@@ -220,7 +228,7 @@ def record_all(
     return runs
 
 
-def through(part: Stack, run: Run, layer: int, hidden: Tensor) -> Tensor:
+def through(part: Stack, run: HasCalls, layer: int, hidden: Tensor) -> Tensor:
     """Run one of the model's own layers, with the arguments that it got in ``run``."""
     args, kwargs = run.calls[layer]
     output = part.layers[layer](hidden, *args, **kwargs)
@@ -242,7 +250,9 @@ def _or_zero(gradient: Tensor | None, value: Tensor) -> Tensor:
 
 
 @contextmanager
-def _calls_of(part: Stack, calls: list[Call]) -> Iterator[None]:
+def calls_of(part: Stack, calls: list[Call]) -> Iterator[None]:
+    """Note what each layer of a stack is called with besides the hidden state."""
+
     def note(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         calls.append((_detached(args[1:]), _detached(kwargs)))
 

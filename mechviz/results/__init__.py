@@ -5,8 +5,10 @@ A result knows nothing of rankers or views. It can be made by anybody's arrays.
 
 from mechviz.results.attention import AttentionResult, StackShape
 from mechviz.results.circuits import Circuit
+from mechviz.results.curves import Curves
 from mechviz.results.pair import DIRECTIONS, Direction, Pair, Ranking
 from mechviz.results.patch import PatchResult
+from mechviz.results.plan import Evaluation, PlanResult
 from mechviz.results.ranking import RankingResult
 from mechviz.results.scorecard import Scorecard
 from mechviz.results.study import StudySummary
@@ -15,9 +17,12 @@ __all__ = [
     "DIRECTIONS",
     "AttentionResult",
     "Circuit",
+    "Curves",
     "Direction",
+    "Evaluation",
     "Pair",
     "PatchResult",
+    "PlanResult",
     "Ranking",
     "RankingResult",
     "Scorecard",

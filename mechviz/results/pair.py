@@ -19,6 +19,11 @@ DIRECTIONS: tuple[Direction, ...] = ("perturbed->original", "original->perturbed
 _GATE = 1e-5
 
 
+def passes_gate(base: Any, change: Any) -> Any:
+    """Return whether a change of the score is large enough for effects to be defined, for numbers and arrays alike."""
+    return np.abs(change) > _GATE * np.maximum(1.0, np.abs(base))
+
+
 @dataclass(frozen=True, eq=False)
 class Pair:
     """One query, one document, the perturbed copy of one of them, their tokens, alignment and four scores.
@@ -85,7 +90,7 @@ class Pair:
     @property
     def gate(self) -> bool:
         """Whether the perturbation changed the score enough for effects to be defined."""
-        return abs(self.change) > _GATE * max(1.0, abs(self.base_score))
+        return bool(passes_gate(self.base_score, self.change))
 
     @property
     def masks_equal(self) -> bool:
