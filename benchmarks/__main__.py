@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import heads_grid, machine, memory, methods, startup, studies, throughput
+from benchmarks import heads_grid, interventions, machine, memory, methods, startup, studies, throughput
 from benchmarks.peers import grids
 from benchmarks.table import Row, print_table
 
@@ -10,7 +10,7 @@ from benchmarks.table import Row, print_table
 def main() -> None:
     print(machine.describe(), "\n", flush=True)
     rows: list[Row] = []
-    for part in (startup, throughput, heads_grid, grids, methods, memory, studies):
+    for part in (startup, throughput, heads_grid, grids, methods, memory, studies, interventions):
         rows += part.rows()
     print_table(rows)
 
