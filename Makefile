@@ -18,7 +18,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/mechviz demo --out $(OUT)
 
 test: $(VENV)/.dev $(VENV)/.weights js/node_modules/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 	npm --prefix js test
 
 lint: $(VENV)/.dev js/node_modules/.installed

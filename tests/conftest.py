@@ -26,6 +26,26 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+#: Where most of the time goes: begun with, so that no worker is left alone with one of them at the end.
+_SLOW = (
+    "tests/test_notebooks.py",
+    "tests/studies/test_executors.py",
+    "tests/studies/test_faults.py",
+    "tests/studies/test_run.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)  # before the groups become part of the names
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file on one worker, which share what they open; a notebook opens nothing that others use."""
+    for item in items:
+        file, _, name = item.nodeid.partition("::")
+        alone = file == "tests/test_notebooks.py" and "[" in name
+        item.add_marker(pytest.mark.xdist_group(f"{file} {name.partition('[')[2]}" if alone else file))
+    order = {file: number for number, file in enumerate(_SLOW)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))
+
+
 def tiny_config(vocab_size: int, **changes: object) -> BertConfig:
     """Four heads in three layers; weights large enough that attention is not uniform and scores differ."""
     settings = {

@@ -71,8 +71,24 @@ class Compiled:
     def entry(self) -> int:
         """The layer at which the stack is entered for the base run: -1 for the whole model."""
         tower, part = self.ranker.towers[self.stack], self.ranker.stack(self.stack)
-        layers = [tower.layer_of(self.interventions[number].hook, part) for number in self.edited(-1)]
+        layers = [tower.layer_of(self.hook(number, -1), part) for number in self.edited(-1)]
         return min(layers, default=part.n_layers)
+
+    def hook(self, number: int, run: int) -> str:
+        """Return where an intervention edits a run: what leaves a layer is edited in the base run where it enters the next one.
+
+        So the layer itself, which is the same as ever, is not run again.
+        """
+        one, part = self.interventions[number], self.ranker.stack(self.stack)
+        blocks, _, rest = one.hook.partition(".")
+        layer, _, site = rest.partition(".")
+        if run >= 0 or blocks != part.blocks.name or site != "hook_resid_post" or one.op.name == "skip":
+            return one.hook
+        if int(layer) + 1 == part.n_layers:  # a norm of the stack's may follow
+            return one.hook
+        following = part.hook(int(layer) + 1, "resid_pre")
+        # Edits at both are made in this order, whatever the order in which they are given.
+        return one.hook if any(other.hook == following for other in self.interventions) else following
 
 
 @dataclass(eq=False)
@@ -202,7 +218,7 @@ class Batch:
             )
 
         edit = self._batch_edit(number, run, change)
-        yield one.hook, edit
+        yield self.plan.hook(number, run), edit
 
     def _seen(
         self, edit: BatchEdit, activation: Tensor, run: int, entered: Tensor | None, coordinates: Coordinates | None
@@ -250,8 +266,8 @@ class Batch:
             return None
         found = []
         for laid in self.laid:
-            positions = asked.of(laid.number, laid.tokens(run), laid.classes(run) if own_text else None, laid.query)
-            found.append(positions)
+            at = run if laid.beside is None else -1  # beside each other, a position has one name in both
+            found.append(asked.of(laid.number, laid.tokens(at), laid.classes(at) if own_text else None, laid.query))
         if source and [len(row) for row in found] != [len(row) for row in self._base_positions(number)]:
             raise InputError(f"{one}: base and source have different numbers of such positions; align the texts or say others")
         return together(found, self.device)

@@ -37,6 +37,8 @@ Floats = NDArray[np.float64]
 MEMORY = 2 * 2**30
 #: How far beyond the middle, in score changes, the margin objective wants the patched score.
 MARGIN = 0.5
+#: Below this share of the usual change of a score, there is none.
+STILL = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,6 +217,7 @@ def fit(
     with ranker.towers[compiled.stack].lock, still(ranker):
         data = make_data(compiled, laid, wanted, len(reasons), settings)
         history, stopped = learn(plan, data, settings, checkpoint, progress)
+        plan.settle(ranker)
         evaluation = judge(data, compiled, "plan")
     found = compare(plan, ranker, data, pairs, wanted, settings, names) if names else []
     used = sum(len(one.batch) for one in data.train)
@@ -270,7 +273,9 @@ def learn(
                 for penalty in (module.penalty() for module in modules):
                     loss = loss if penalty is None else loss + penalty
                 if not torch.isfinite(loss):
-                    raise NonFiniteError(f"the loss became {float(loss)} in step {step}; use a smaller lr than {how.lr:g}")
+                    raise NonFiniteError(
+                        f"the loss became {float(loss.detach())} in step {step}; use a smaller lr than {how.lr:g}"
+                    )
                 gradients = torch.autograd.grad(loss, learned, allow_unused=True)
                 for parameter, gradient in zip(learned, gradients, strict=True):
                     parameter.grad = gradient
@@ -309,11 +314,16 @@ def _objective(objective: str | Objective, scale: float) -> Objective:
     if callable(objective):
         return _checked(objective)
     if objective == "margin":
-        # 0 where the patched score is half of the change beyond the middle: at the wanted one.
-        return lambda patched, base, wanted: F.relu(
-            MARGIN - (wanted - base).sign() * (patched - (base + wanted) / 2) / (wanted - base).abs().clamp_min(1e-9)
-        )
+        return lambda patched, base, wanted: _margin(patched, base, wanted, scale)
     return lambda patched, base, wanted: ((patched - wanted) / scale).square()
+
+
+def _margin(patched: Tensor, base: Tensor, wanted: Tensor, scale: float) -> Tensor:
+    """Return 0 where the patched score is half of the change beyond the middle: at the wanted one."""
+    change = wanted - base
+    beyond = change.sign() * (patched - (base + wanted) / 2) / change.abs().clamp_min(STILL * scale)
+    # Where the wanted score is the base's there is no middle: the patched one shall stay.
+    return torch.where(change.abs() < STILL * scale, (patched - wanted).abs() / scale, F.relu(MARGIN - beyond))
 
 
 def _checked(objective: Objective) -> Objective:

@@ -9,7 +9,6 @@ from typing import Any, cast
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mechviz.corpora import TextPair
 from mechviz.errors import InputError, InputTypeError, MechvizError, shown
@@ -45,6 +44,8 @@ class Laid:
         And in each source run.
     side : str
     given : TextPair
+    beside : Alignment or None
+        Of base and source run, where they lie beside each other: then a position has one name in both.
     """
 
     number: int
@@ -56,6 +57,7 @@ class Laid:
     sources: list[Inputs]
     side: str = "doc"
     given: TextPair | None = field(default=None, repr=False)
+    beside: Alignment | None = field(default=None, repr=False)
 
     def tokens(self, run: int = -1) -> Tokens:
         """Return the tokens of a source run, or of the base run (-1)."""
@@ -72,10 +74,11 @@ class Laid:
 
     def classes(self, run: int = -1) -> tuple[str, ...]:
         """Return the class of each position of a run, as `Pair.classes`."""
+        if self.beside is not None:
+            return token_classes(self.tokens(-1), self.tokens(0), self.beside, self.query)
         tokens = self.tokens(run)
         other = self.tokens(0 if run < 0 else -1) if self.sources else tokens
-        beside = len(tokens) == len(other) and (tokens.fillers.any() or other.fillers.any())
-        own = _beside(tokens, other) if beside else align(tokens.ids, other.ids)
+        own = align(tokens.ids, other.ids)
         rows = np.flatnonzero(own.original >= 0)
         query = self.query
         if len(rows) == len(own) and (own.perturbed >= 0).all():
@@ -132,9 +135,9 @@ class Layout:
                 f"{len(perturbed)} perturbed text{'' if len(perturbed) == 1 else 's'}; give (query, doc, perturbed), or pairs "
                 "that carry it (pairs.perturb(...))"
             )
-        base, sources = self._inputs(ranker, pair, perturbed[: max(self.sources, min(len(perturbed), 1))])
+        base, sources, beside = self._inputs(ranker, pair, perturbed[: max(self.sources, min(len(perturbed), 1))])
         text = self._text(ranker, pair.side)
-        return Laid(number, pair.query, pair.doc, pair.query_id or pair.query, text, base, sources, pair.side, pair)
+        return Laid(number, pair.query, pair.doc, pair.query_id or pair.query, text, base, sources, pair.side, pair, beside)
 
     def _text(self, ranker: Ranker, side: str) -> str:
         if self.stack is None:
@@ -142,13 +145,14 @@ class Layout:
         ranker.check_stack(self.stack)
         return ranker.text_of(self.stack)
 
-    def _inputs(self, ranker: Ranker, pair: TextPair, perturbed: Sequence[str]) -> tuple[Inputs, list[Inputs]]:
+    def _inputs(self, ranker: Ranker, pair: TextPair, perturbed: Sequence[str]) -> tuple[Inputs, list[Inputs], Alignment | None]:
+        """Return what is read in the base run and in the source runs, and how the two lie beside each other, if they do."""
         if not perturbed:
-            return ranker.checked_inputs([(pair.query, pair.doc)], self.truncate)[0], []
+            return ranker.checked_inputs([(pair.query, pair.doc)], self.truncate)[0], [], None
         if self.aligned and len(perturbed) == 1 and self._text(ranker, pair.side) == ranker.stack_of(pair.side):
             how = PairSettings(self.direction, self.filler, self.truncate)  # type: ignore[arg-type]
             made = prepare(ranker, pair.query, pair.doc, Perturbation(lambda _: perturbed[0], "the text", pair.side), how)
-            return made.inputs("base"), [made.inputs("source")]
+            return made.inputs("base"), [made.inputs("source")], made.alignment
         if self.aligned and len(perturbed) > 1:
             raise InputError(
                 "several source runs cannot be aligned with one base text; give the plan aligned=False, and positions that each "
@@ -158,7 +162,7 @@ class Layout:
         base, *sources = ranker.checked_inputs([(pair.query, pair.doc), *changed], self.truncate)
         if self.direction.startswith("original"):
             base, sources = sources[0], [base, *sources[1:]]
-        return base, list(sources)
+        return base, list(sources), None
 
 
 def listed(pairs: object) -> list[tuple[TextPair, list[str]]]:
@@ -225,10 +229,3 @@ def _one(pair: object) -> tuple[TextPair, list[str]]:
     if not isinstance(several, (list, tuple)) or not all(isinstance(one, str) for one in several):
         raise InputTypeError(f"the perturbed text must be a string, or a list of them, not {shown(rest[0])}")
     return TextPair(query, doc, several[0] if several else None), list(several)
-
-
-def _beside(one: Tokens, other: Tokens) -> Alignment:
-    """Return the alignment of texts that lie beside each other already."""
-    same: NDArray[np.bool_] = (one.ids == other.ids) & (one.fillers == other.fillers)
-    kinds = tuple("equal" if equal else "replace" for equal in same)
-    return Alignment(np.arange(len(one)), np.arange(len(one)), kinds)

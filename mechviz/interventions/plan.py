@@ -93,7 +93,8 @@ class Plan:
         self.mode, self.stack, self.direction, self.filler = mode, stack, direction, filler
         self.truncate, self.aligned, self.seed = truncate, aligned, seed
         self.coordinates: dict[str, Coordinates] = {}
-        #: Of the ranker that was met: its name, the hash of its weights, and how many features each intervention has.
+        #: Of the ranker that was learned on, or else met last: its name, the hash of its weights, how many features each
+        #: intervention has, and whether the plan is that ranker's (it has learned on it, or was loaded) and says so on another.
         self.met: dict[str, Any] = {}
         self._check_keys()
 
@@ -275,7 +276,7 @@ class Plan:
                     raise InputError(
                         f"{one} was made for {was} features of {self.met['ranker']}, and {ranker.name} has {now}; fit a new plan"
                     )
-            if digest != self.met["weights_sha256"]:
+            if self.met.get("settled") and digest != self.met["weights_sha256"]:
                 warnings.warn(
                     f"this plan was made on {self.met['ranker']} (weights {self.met['weights_sha256'][:12]}) and runs on "
                     f"{ranker.name} (weights {digest[:12]}); what it learned need not mean the same there",
@@ -285,8 +286,13 @@ class Plan:
             self.build(number, width)
         for coordinates in self.coordinates.values():
             coordinates.to(ranker.model.device).eval()
-        self.met = {"ranker": ranker.name, "kind": ranker.kind, "weights_sha256": digest, "widths": widths}
+        if not self.met.get("settled"):
+            self.met = {**_named(ranker), "widths": widths, "settled": False}
         return stack
+
+    def settle(self, ranker: Ranker) -> None:
+        """Note the ranker on which the plan has learned: on another one it says so."""
+        self.met = {**self.met, **_named(ranker), "settled": True}
 
     def build(self, number: int, width: int) -> None:
         """Make the coordinates of an intervention for so many features, unless it has none or they are there.
@@ -363,6 +369,10 @@ class Plan:
             plain = [{**(one.subspace.to_dict() if one.subspace else {}), "columns": None} for one in members]
             if any(one != plain[0] for one in plain):
                 raise InputError(f"key={key!r} ties subspaces that are not alike: {', '.join(map(repr, members))}")
+
+
+def _named(ranker: Ranker) -> dict[str, Any]:
+    return {"ranker": ranker.name, "kind": ranker.kind, "weights_sha256": ranker.weight_hash()}
 
 
 def check_batch(batch_size: object) -> int:

@@ -41,7 +41,7 @@ def config_of(plan: Plan) -> dict[str, Any]:
         "mechviz": __version__,
         **{name: getattr(plan, name) for name in _SETTINGS},
         "interventions": [one.to_dict() for one in plan.interventions],
-        "ranker": plan.met,
+        "ranker": {name: value for name, value in plan.met.items() if name != "settled"},
     }
 
 
@@ -132,7 +132,7 @@ def _met(said: Any, count: int) -> dict[str, Any]:
         raise InputError(f"what is said of the ranker is {shown(said)}; it has {', '.join(names)}")
     if len(said["widths"]) != count or any(type(width) is not int or width < 0 for width in said["widths"]):
         raise InputError(f"widths={shown(said['widths'])}; there is a whole number for each of {count} interventions")
-    return dict(said)
+    return {**said, "settled": True}
 
 
 def _under(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:

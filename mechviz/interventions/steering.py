@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +44,8 @@ class Steering:
     original, perturbed : float64 arrays, dims (pair)
         Scores of the held-out texts as they are.
     query_ids : array of str, dims (pair)
+    held_out : tuple of pairs
+        Those that were measured, as `Plan.run` takes them: the direction is made of the others.
     """
 
     hook: str
@@ -52,6 +54,7 @@ class Steering:
     original: NDArray[np.float64]
     perturbed: NDArray[np.float64]
     query_ids: NDArray[Any]
+    held_out: tuple[Any, ...] = field(default=(), repr=False)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row a direction, dose and pair: ``change`` is that of the score."""
@@ -77,7 +80,7 @@ class Steering:
             curves=found,
             low=low,
             high=high,
-            reference={"change by the perturbation itself": whole, "no change": 0.0},
+            reference={"by the perturbation": whole, "no change": 0.0},
             title=f"Steering at {self.hook}",
             note=f"Mean over {len(self.original)} held-out pairs of {n} queries; bands: 95% intervals (Student's t).",
         )
@@ -149,7 +152,10 @@ def steer(
     for direction in ("perturbed->original", "original->perturbed"):
         plan = Plan(Intervention(hook, "collect", positions=positions), direction=direction, **options)
         (collected,) = plan.run(ranker, train).collected.values()
-        taken.append(examples(collected).mean(axis=0, dtype=np.float64))
+        found = examples(collected)
+        if not len(found):
+            raise InputError(f"positions={shown(positions)}: no text has such a position; choose others")
+        taken.append(found.mean(axis=0, dtype=np.float64))
     direction_found = taken[1] - taken[0]
     length = np.linalg.norm(direction_found)
     if length == 0:
@@ -174,6 +180,7 @@ def steer(
         result.base_score.values.astype(np.float64),
         result.source_score.values[:, -1].astype(np.float64),
         result.pairs["query_id"].to_numpy(),
+        tuple(test),
     )
 
 

@@ -106,7 +106,8 @@ class Wrapped(nn.Module):
                     "tell how many features it has; give wrap(..., example=...), what the module may be called with"
                 )
         self.coordinates = nn.ModuleDict(self.plan.coordinates)
-        self.train(module.training)
+        self.training = module.training  # not self.train(), or parts of the module in another mode would be put in this one
+        self.coordinates.train(module.training)
         self.collected: dict[str, Tensor] = {}
 
     @override

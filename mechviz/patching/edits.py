@@ -24,7 +24,7 @@ from mechviz.rankers.stack import Stack
 HEAD_FIRST = ("hook_pattern", "hook_attn_scores")
 #: Sites where an edit at one position changes what enters the next layer (this one: ``resid_pre``) there and nowhere else.
 _ONE_POSITION = ("resid_pre", "z", "attn_out", "mlp_out")
-WITH_HEADS = ("hook_q", "hook_k", "hook_v", "hook_z", *HEAD_FIRST)
+WITH_HEADS = ("hook_q", "hook_k", "hook_rot_q", "hook_rot_k", "hook_v", "hook_z", *HEAD_FIRST)
 
 
 @dataclass(frozen=True, eq=False)
