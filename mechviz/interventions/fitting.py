@@ -74,6 +74,10 @@ class Fit:
         rows = [(one.name, one.value, one.low, one.high, one.n_used) for one in (self.evaluation, *self.controls)]
         return pd.DataFrame(rows, columns=["name", "accuracy", "low", "high", "n_used"])
 
+    def _repr_html_(self) -> str:
+        """Return the plan beside its controls as a plain table, for notebooks."""
+        return str(self.to_dataframe().to_html(index=False, float_format="{:.3f}".format))
+
     def __repr__(self) -> str:
         early = ", stopped early" if self.stopped else ""
         dropped = f", {self.n_dropped} dropped" if self.n_dropped else ""
