@@ -12,15 +12,14 @@ from torch import Tensor, nn
 
 from mechviz.errors import InputError
 from mechviz.interventions.coordinates import Coordinates
-from mechviz.interventions.intervention import Intervention
+from mechviz.interventions.intervention import Intervention, sources_of
 from mechviz.interventions.laid import Laid
 from mechviz.interventions.ops import Seen
 from mechviz.interventions.positions import together
 from mechviz.patching.edits import HEAD_FIRST, BatchEdit
 from mechviz.patching.kernel import run_layers
-from mechviz.patching.runs import Call, calls_of, keeping
+from mechviz.patching.runs import Call, calls_of, keeping, readouts_of
 from mechviz.rankers.ranker import Ranker
-from mechviz.rankers.readout import Readout
 
 #: What is at an intervention's positions in a source run, by its number, dims (row, unit, feature).
 Sources = Mapping[int, Tensor]
@@ -52,7 +51,7 @@ class Compiled:
     @property
     def n_sources(self) -> int:
         """How many source runs there are."""
-        return max((one.run + 1 for one in self.interventions if one.run is not None), default=0)
+        return sources_of(self.interventions)
 
     def into(self, number: int) -> int:
         """Return the run that an intervention edits: -1 for the base run, or that of a source run in a chain."""
@@ -111,7 +110,7 @@ class Batch:
 
     def __post_init__(self) -> None:
         self.device = self.plan.ranker.towers[self.plan.stack].device
-        self._readouts = self._each_readout()
+        self._readouts = readouts_of(self.plan.ranker, self.plan.stack, [one.rest for one in self.laid])
         self._where: dict[tuple[int, int], tuple[Tensor, Tensor] | None] = {}
 
     def __len__(self) -> int:
@@ -203,9 +202,7 @@ class Batch:
         """Yield the hooks of one intervention, in the order in which they are to be added."""
         one, coordinates = self.plan.interventions[number], self.plan.coordinates[number]
         entered: dict[str, Tensor] = {}
-        if one.op.name == "skip" and one.hook.endswith("hook_resid_post"):
-            before = one.hook.replace("hook_resid_post", "hook_resid_pre")
-            yield before, lambda value, hook: entered.update(here=value)
+        yield from entering(one, entered)
 
         def change(old: Tensor, activation: Tensor) -> Tensor | None:
             if collected is not None and one.op.name == "collect":
@@ -214,22 +211,22 @@ class Batch:
                 return None
             inside = edit.gather(entered["here"]) if entered else None
             return changed(
-                one, coordinates, old, self._source(one, old, source), self._seen(edit, activation, run, inside, coordinates)
+                one, coordinates, old, self._source(one, old, source), self._seen(number, edit, activation, run, inside)
             )
 
         edit = self._batch_edit(number, run, change)
         yield self.plan.hook(number, run), edit
 
-    def _seen(
-        self, edit: BatchEdit, activation: Tensor, run: int, entered: Tensor | None, coordinates: Coordinates | None
-    ) -> Seen:
-        length = edit.features(activation).shape[1]
-        mask = torch.zeros(len(self), length, dtype=torch.bool, device=activation.device)
-        for row, one in enumerate(self.laid):
-            own = torch.as_tensor(one.tokens(run).mask.copy())[:length]
-            mask[row, : len(own)] = own.to(mask.device)
+    def _seen(self, number: int, edit: BatchEdit, activation: Tensor, run: int, entered: Tensor | None) -> Seen:
+        coordinates = self.plan.coordinates[number]
         encode = (lambda features: features) if coordinates is None else coordinates.encode
-        return Seen(edit, activation, mask, encode, [one.seed(run) for one in self.laid], entered)
+        if not self.plan.interventions[number].op.whole:
+            return Seen(edit, activation, encode, entered)
+        mask = torch.zeros(len(self), edit.features(activation).shape[1], dtype=torch.bool, device=activation.device)
+        for row, one in enumerate(self.laid):
+            own = torch.as_tensor(one.tokens(run).mask.copy())[: mask.shape[1]]
+            mask[row, : len(own)] = own.to(mask.device)
+        return Seen(edit, activation, encode, entered, mask, [one.seed(run) for one in self.laid])
 
     @staticmethod
     def _source(one: Intervention, old: Tensor, source: Tensor | None) -> Tensor | None:
@@ -295,17 +292,6 @@ class Batch:
 
     # -- scores --------------------------------------------------------------------------------------------------
 
-    def _each_readout(self) -> list[Readout]:
-        """Return each pair's readout; what pairs have in common is made once."""
-        made: dict[tuple[bytes, ...], Readout] = {}
-        found = []
-        for one in self.laid:
-            key = tuple(tokens.ids.tobytes() + tokens.mask.tobytes() for tokens in one.rest.values())
-            if key not in made:
-                made[key] = self.plan.ranker.readout(self.plan.stack, one.rest)
-            found.append(made[key])
-        return found
-
     def _read(self, hidden: Tensor, reads: Tensor) -> Tensor:
         if len({id(one) for one in self._readouts}) == 1:
             return self._readouts[0](hidden, reads)
@@ -322,6 +308,12 @@ class Batch:
 def _of_keys(hook: str) -> bool:
     """Return whether a hook of a decoder's attention to the encoder has the positions of the encoder's text."""
     return ".cross_attn.hook_" in hook and not hook.endswith(("_q", "_z"))
+
+
+def entering(one: Intervention, entered: dict[str, Tensor]) -> Iterator[tuple[str, Any]]:
+    """Yield the hook that keeps what enters the layer which an intervention skips, where it skips one."""
+    if one.op.name == "skip" and one.hook.endswith("hook_resid_post"):
+        yield one.hook.replace("hook_resid_post", "hook_resid_pre"), lambda value, hook: entered.update(here=value)
 
 
 def stored_as(one: Intervention, old: Tensor) -> Tensor:

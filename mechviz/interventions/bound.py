@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mechviz.errors import InputError, shown
-from mechviz.interventions.batches import Batch, changed, still, stored_as
+from mechviz.interventions.batches import Batch, changed, entering, still, stored_as
 from mechviz.interventions.coordinates import Coordinates
 from mechviz.interventions.intervention import Intervention
 from mechviz.interventions.ops import Seen
@@ -110,9 +110,7 @@ class _Offset:
 
 def _hooks(one: Intervention, coordinates: Coordinates | None, offset: _Offset, steps: str) -> Iterator[tuple[str, Any]]:
     entered: dict[str, Tensor] = {}
-    if one.op.name == "skip" and one.hook.endswith("hook_resid_post"):
-        before = one.hook.replace("hook_resid_post", "hook_resid_pre")
-        yield before, lambda value, hook: entered.update(here=value)
+    yield from entering(one, entered)
 
     def edit(activation: Tensor, hook: Any) -> Tensor | None:
         if not one.op.writes or (steps == "prompt" and offset.value > 0):
@@ -124,10 +122,9 @@ def _hooks(one: Intervention, coordinates: Coordinates | None, offset: _Offset, 
 
         def change(old: Tensor, whole: Tensor) -> Tensor:
             source = None if one.stored is None else stored_as(one, old)
-            mask = torch.ones(len(old), by_position, dtype=torch.bool, device=old.device)
             encode = (lambda features: features) if coordinates is None else coordinates.encode
             inside = made.gather(entered["here"]) if entered else None
-            seen = Seen(made, whole, mask, encode, [0] * len(old), inside)
+            seen = Seen(made, whole, encode, inside)
             return changed(one, coordinates, old, source, seen)
 
         made = BatchEdit(one.hook, change, one.heads, positions)
@@ -151,7 +148,7 @@ def _positions(one: Intervention, before: int, here: int, rows: int, device: tor
 def _check(one: Intervention) -> None:
     if one.run is not None:
         raise InputError(f"{one} takes activations from a source run, and here there is none; give it a stored vector as source")
-    if one.op.name in ("mean", "noise"):
+    if one.op.whole:
         raise InputError(f"{one}: the op {one.op.name!r} needs the text without its padding; use plan.run, or a stored vector")
     if one.positions is not None:
         plain = one.positions.rows is None and all(not isinstance(item, str) for item in one.positions.items)

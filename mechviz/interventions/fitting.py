@@ -22,7 +22,7 @@ from mechviz.interventions.batches import Batch, Compiled, batches, still
 from mechviz.interventions.checkpoints import Checkpoints
 from mechviz.interventions.checks import as_array
 from mechviz.interventions.controls import check_controls, compare, judge
-from mechviz.interventions.laid import Laid
+from mechviz.interventions.laid import Laid, drawn
 from mechviz.interventions.plan import check_batch
 from mechviz.interventions.settings import How, Objective, patient
 from mechviz.rankers.ranker import Ranker
@@ -230,15 +230,12 @@ def fit(
 
 def make_data(compiled: Compiled, laid: Sequence[Laid], wanted: Floats | None, dropped: int, how: How) -> Data:
     """Record the pairs of a fit, in batches of those that are learned from and of those that are held out."""
-    scored = _ready(compiled, laid, wanted, how.batch_size)
-    used = [one for ready in scored for one, good in zip(ready.batch.laid, _changes(ready), strict=True) if good]
+    train, test = _parts(compiled, laid, wanted, how)
+    used = [one for ready in (*train, *test) for one, good in zip(ready.batch.laid, _changes(ready), strict=True) if good]
     if not used:
         raise InputError("no pair can be used: the score does not change from base to source in any of them")
-    held = _held_out(used, how)
-    parts = [[one for one in used if (one.number in held) == tested] for tested in (False, True)]
-    # Batches of what is used, in one part each; where all was good and nothing is held out the first ones serve.
-    whole = len(used) == len(laid) and not held
-    train, test = (scored, []) if whole else (_ready(compiled, part, wanted, how.batch_size) if part else [] for part in parts)
+    if len(used) < len(laid):
+        train, test = _parts(compiled, used, wanted, how)
     left = MEMORY
     for ready in [*train, *test]:
         left -= ready.batch.size
@@ -356,6 +353,14 @@ def _ready(compiled: Compiled, laid: Sequence[Laid], wanted: Floats | None, batc
     return found
 
 
+def _parts(compiled: Compiled, laid: Sequence[Laid], wanted: Floats | None, how: How) -> tuple[list[Ready], list[Ready]]:
+    """Return the batches of what is learned from, and of what is held out."""
+    held = _held_out(laid, how)
+    parts = [[one for one in laid if (one.number in held) == tested] for tested in (False, True)]
+    train, test = (_ready(compiled, part, wanted, how.batch_size) for part in parts)
+    return train, test
+
+
 def _changes(ready: Ready) -> NDArray[np.bool_]:
     base, source = (value.cpu().numpy() for value in (ready.base, ready.source))
     good: NDArray[np.bool_] = passes_gate(base, source - base)
@@ -367,8 +372,7 @@ def _held_out(laid: Sequence[Laid], how: How) -> set[int]:
     queries = sorted({one.query_id for one in laid})
     names = queries if len(queries) > 1 else sorted(one.number for one in laid)
     count = min(round(how.held_out * len(names)), len(names) - 1)
-    chosen = set(np.random.default_rng(how.seed).permutation(np.arange(len(names)))[:count].tolist())
-    held = {name for at, name in enumerate(names) if at in chosen}
+    held = drawn(names, count, how.seed)
     return {one.number for one in laid if (one.query_id if len(queries) > 1 else one.number) in held}
 
 

@@ -132,8 +132,6 @@ class Intervention:
         if self.heads is not None:
             numbers("heads", self.heads, shape[0])
         width = shape[-1] * (1 if len(shape) == 1 else shape[0] if self.heads is None else len(self.heads))
-        if self.subspace is not None:
-            self.subspace.build(width)
         head_first = self.hook.rpartition(".")[2] in HEAD_FIRST
         if self.stored is not None and not head_first and self.stored.shape[-1] not in (width, 1):
             raise InputError(f"the stored source has {self.stored.shape[-1]} features, and {self.hook} has {width} here")
@@ -183,6 +181,11 @@ class Intervention:
         )
         subspace = "" if self.subspace is None else f", subspace={self.subspace.name}"
         return f"Intervention({self.hook!r}, {self.op.name!r}{subspace}{more})"
+
+
+def sources_of(interventions: Sequence[Intervention]) -> int:
+    """Return how many source runs interventions take from."""
+    return max((one.run + 1 for one in interventions if one.run is not None), default=0)
 
 
 def shape_of(tower: HookedModel, part: Stack, hook: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from zlib import crc32
 
 import numpy as np
@@ -20,8 +20,7 @@ from mechviz.text import Alignment, Tokens, align
 from mechviz.text.classes import token_classes
 from mechviz.text.perturb import Perturbation
 
-#: How a pair's texts are laid beside each other.
-ALIGNED, APART = True, False
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +209,11 @@ def lay_all(ranker: Ranker, pairs: object, layout: Layout, on_error: str = "rais
                 raise
             reasons[number] = str(error)
     return ready, reasons
+
+
+def drawn(names: Sequence[Name], count: int, seed: int) -> set[Name]:
+    """Return some of the names, drawn at random: the queries, or the pairs of one query, that are held out."""
+    return {names[at] for at in np.random.default_rng(seed).permutation(len(names))[:count].tolist()}
 
 
 def _is_tuple(value: object) -> bool:

@@ -31,22 +31,22 @@ class Seen:
     edit : BatchEdit
     activation : Tensor
         The whole activation of the batch, as the model has it.
-    mask : bool Tensor, dims (row, pos)
-        Which positions are no padding.
     encode : callable
         Takes features and returns their coordinates.
-    seeds : sequence of int
-        One a row: a number made of the text, so that noise does not depend on what else is in the batch.
     entered : Tensor or None, dims (row, unit, feature)
         What entered the layer at the positions, for `Skip`.
+    mask : bool Tensor, dims (row, pos), or None
+        Which positions are no padding; for ops that look at the whole text.
+    seeds : sequence of int
+        For these, one a row: a number made of the text, so that noise does not depend on what else is in the batch.
     """
 
     edit: BatchEdit
     activation: Tensor
-    mask: Tensor
     encode: Callable[[Tensor], Tensor]
-    seeds: Sequence[int]
     entered: Tensor | None = None
+    mask: Tensor | None = None
+    seeds: Sequence[int] = ()
 
     @cached_property
     def _everywhere(self) -> Tensor:
@@ -54,12 +54,14 @@ class Seen:
 
     def mean(self) -> Tensor:
         """Return the mean coordinates over all attended positions of each row, dims (row, 1, coordinate)."""
+        assert self.mask is not None
         coordinates = self.encode(self._everywhere)
         weights = self.mask[..., None].to(coordinates.dtype)
         return (coordinates * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
 
     def deviation(self) -> Tensor:
         """Return the standard deviation of all entries at attended positions of each row, dims (row, 1, 1)."""
+        assert self.mask is not None
         return torch.stack([row[kept].std(correction=0) for row, kept in zip(self._everywhere, self.mask, strict=True)])[
             :, None, None
         ]
@@ -77,11 +79,14 @@ class Op(ABC):
         Whether it takes something from another run, or from a stored vector.
     writes : bool
         Whether it changes anything.
+    whole : bool
+        Whether it looks at the whole text, and so at which of it is padding.
     """
 
     name: ClassVar[str]
     needs_source: ClassVar[bool] = False
     writes: ClassVar[bool] = True
+    whole: ClassVar[bool] = False
 
     @abstractmethod
     def new(self, base: Tensor, source: Tensor | None, seen: Seen) -> Tensor:
@@ -152,6 +157,7 @@ class Mean(Op):
     """Put the mean over the attended positions of the same run there; for the mean of a collection, `Swap` in a stored one."""
 
     name = "mean"
+    whole = True
 
     @override
     def new(self, base: Tensor, source: Tensor | None, seen: Seen) -> Tensor:
@@ -171,6 +177,7 @@ class Noise(Op):
     """
 
     name = "noise"
+    whole = True
     deviations: float = 3.0
     seed: int = 0
 

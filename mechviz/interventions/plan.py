@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.interventions.batches import Compiled, batches
 from mechviz.interventions.coordinates import Columns, Coordinates, Rotation
-from mechviz.interventions.intervention import Intervention
+from mechviz.interventions.intervention import Intervention, sources_of
 from mechviz.interventions.laid import Laid, Layout, lay_all
 from mechviz.interventions.outcomes import meant, result_of
 from mechviz.interventions.subspaces import DAS
@@ -282,8 +282,13 @@ class Plan:
                     f"{ranker.name} (weights {digest[:12]}); what it learned need not mean the same there",
                     stacklevel=3,
                 )
-        for number, width in enumerate(widths):
-            self.build(number, width)
+        before = dict(self.coordinates)
+        try:
+            for number, width in enumerate(widths):
+                self.build(number, width)
+        except InputError:
+            self.coordinates = before  # all of them, or none
+            raise
         for coordinates in self.coordinates.values():
             coordinates.to(ranker.model.device).eval()
         if not self.met.get("settled"):
@@ -331,7 +336,7 @@ class Plan:
         check_ranker(ranker)
         if on_error not in ("raise", "record"):
             raise InputError(f"on_error={shown(on_error)}; it is 'raise' or 'record'")
-        needed = max((one.run + 1 for one in self.interventions if one.run is not None), default=0)
+        needed = sources_of(self.interventions)
         layout = Layout(self.stack, needed, self.direction, self.filler, self.truncate, self.aligned)
         return lay_all(ranker, pairs, layout, on_error)
 

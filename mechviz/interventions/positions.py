@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mechviz.errors import InputError, InputTypeError, shown
+from mechviz.patching.cells import is_number
 from mechviz.text import Tokens
 from mechviz.text.classes import TOKEN_CLASSES
 
@@ -152,10 +153,10 @@ def _item(word: str, item: object) -> str | int | tuple[int, int]:
             raise InputError(f"{word}: {item} has a step; give the numbers one by one")
         item = (item.start or 0, item.stop)
     if isinstance(item, (tuple, list)):
-        if len(item) != 2 or not all(_is_number(end) for end in item) or not 0 <= item[0] < item[1]:
+        if len(item) != 2 or not all(is_number(end) for end in item) or not 0 <= item[0] < item[1]:
             raise InputError(f"{word}: the span {shown(item)} must be (start, end), whole numbers, start below end")
         return int(item[0]), int(item[1])
-    if _is_number(item):
+    if is_number(item):
         return int(item)  # type: ignore[call-overload, no-any-return]
     raise InputTypeError(f"{word} hold names, whole numbers and (start, end) spans, not {shown(item)}")
 
@@ -168,7 +169,3 @@ def _rows(word: str, given: NDArray[Any]) -> NDArray[np.int64]:
     rows = np.array(given, dtype=np.int64)
     rows.setflags(write=False)
     return rows
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -15,7 +15,7 @@ from scipy import stats
 from mechviz.errors import InputError, shown
 from mechviz.interventions.bases import examples
 from mechviz.interventions.intervention import Intervention
-from mechviz.interventions.laid import listed
+from mechviz.interventions.laid import drawn, listed
 from mechviz.interventions.ops import Add
 from mechviz.interventions.plan import Plan
 from mechviz.rankers.ranker import Ranker
@@ -201,7 +201,7 @@ def split(given: Sequence[Any], held_out: float, seed: int) -> tuple[list[Any], 
     if len(different) < 2:
         raise InputError("one pair is too few: some are learned from and others are judged; give at least two")
     count = min(max(1, round(held_out * len(different))), len(different) - 1)
-    chosen = {different[at] for at in np.random.default_rng(seed).permutation(len(different))[:count]}
+    chosen = drawn(different, count, seed)
     parts: tuple[list[Any], list[Any]] = ([], [])
     for name, (pair, perturbed) in zip(names, given, strict=True):
         parts[name in chosen].append((pair.query, pair.doc, perturbed) if pair.side == "doc" else pair)

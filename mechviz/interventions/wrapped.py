@@ -14,15 +14,12 @@ from typing_extensions import override
 from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.interventions.batches import changed
 from mechviz.interventions.coordinates import Coordinates
-from mechviz.interventions.intervention import Intervention
+from mechviz.interventions.intervention import Intervention, sources_of
 from mechviz.interventions.ops import Seen
 from mechviz.interventions.places import Call, Place, call_of, close, place_of
 from mechviz.interventions.plan import Plan
 from mechviz.interventions.positions import Where, together
 from mechviz.patching.edits import BatchEdit
-
-#: Ops that look at the whole text, and so at which of it is padding.
-_WHOLE = ("mean", "noise")
 
 
 def wrap(module: nn.Module, interventions: Intervention | Sequence[Intervention] | Plan, example: Any = None) -> Wrapped:
@@ -204,7 +201,7 @@ class Wrapped(nn.Module):
                 if not one.op.writes:
                     return None
                 before = edit.gather(_alike(entered[number], whole, hook)) if number in entered else None
-                seen = Seen(edit, whole, _mask(one, mask, whole), encode, range(len(whole)), before)
+                seen = Seen(edit, whole, encode, before, _mask(one, mask, whole), range(len(whole)))
                 return changed(one, coordinates, old, _given(one, source, old), seen)
 
             edit = BatchEdit(hook, change, None, *_places_in(one.positions, activation))
@@ -214,7 +211,7 @@ class Wrapped(nn.Module):
 
     def _sources(self, sources: Sequence[Any]) -> dict[int, Tensor]:
         """Run the sources, and return what each intervention takes from its own, dims (row, unit, feature)."""
-        needed = max((one.run + 1 for one in self.plan.interventions if one.run is not None), default=0)
+        needed = sources_of(self.plan.interventions)
         if not isinstance(sources, (list, tuple)) or len(sources) != needed:
             raise InputError(
                 f"sources={shown(sources)}: these interventions take from {needed} source run{'' if needed == 1 else 's'}; "
@@ -337,7 +334,7 @@ def _given(one: Intervention, source: Tensor | None, old: Tensor) -> Tensor | No
 
 def _mask(one: Intervention, mask: Tensor | None, whole: Tensor) -> Tensor:
     """Return which positions are no padding, dims (row, pos)."""
-    if mask is None or one.op.name not in _WHOLE:
+    if mask is None or not one.op.whole:
         return torch.ones(whole.shape[:2], dtype=torch.bool, device=whole.device)
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != whole.shape[:2] or not mask.any(1).all():
         given = f"{mask.dtype}, dims {tuple(mask.shape)}" if isinstance(mask, Tensor) else shown(mask)

@@ -155,7 +155,7 @@ def check_head(head: object, layers: int, heads: int) -> tuple[int, int]:
     ------
     InputError, InputTypeError
     """
-    if not isinstance(head, Sequence) or isinstance(head, str) or len(head) != 2 or not all(map(_is_number, head)):
+    if not isinstance(head, Sequence) or isinstance(head, str) or len(head) != 2 or not all(map(is_number, head)):
         raise InputTypeError(f"a head is (layer, head), such as (1, 6), not {shown(head)}")
     layer, number = int(head[0]), int(head[1])
     if not (0 <= layer < layers and 0 <= number < heads):
@@ -186,7 +186,7 @@ def numbers(word: str, chosen: object, size: int) -> list[int]:
     ------
     InputError, InputTypeError
     """
-    if isinstance(chosen, str) or not isinstance(chosen, (Sequence, np.ndarray, range)) or not all(map(_is_number, chosen)):
+    if isinstance(chosen, str) or not isinstance(chosen, (Sequence, np.ndarray, range)) or not all(map(is_number, chosen)):
         raise InputTypeError(f"{word} must be a list of whole numbers, not {shown(chosen)}")
     found = [int(index) for index in chosen]
     wrong = [index for index in found if not 0 <= index < size]
@@ -197,7 +197,8 @@ def numbers(word: str, chosen: object, size: int) -> list[int]:
     return found
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Return whether something is a whole number."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 

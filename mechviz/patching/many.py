@@ -21,11 +21,10 @@ from mechviz.patching.engine import exact_scores
 from mechviz.patching.fused import Fused, upper
 from mechviz.patching.kernel import Change
 from mechviz.patching.pairs import Prepared, pair_settings, prepare
-from mechviz.patching.runs import Run, Stacked, record_all
+from mechviz.patching.runs import Run, Stacked, readouts_of, record_all
 from mechviz.patching.session import Session
 from mechviz.patching.settings import Settings, complete
 from mechviz.rankers.ranker import Ranker, check_ranker
-from mechviz.rankers.readout import Readout
 from mechviz.results import Pair
 from mechviz.text.perturb import Perturbation
 
@@ -211,7 +210,8 @@ def _together(ranker: Ranker, group: Sequence[tuple[int, Prepared]], chosen: Set
 
 def _recorded(ranker: Ranker, group: Sequence[Prepared], chosen: Settings) -> list[Session]:
     """Record both runs of every pair in one batch, and the scores of texts without their fillers in another."""
-    stack, readouts = group[0].stack, _readouts(ranker, group)
+    stack = group[0].stack
+    readouts = readouts_of(ranker, stack, [prepared.unchanged for prepared in group])
     names = ("base", "source")
     inputs = [prepared.inputs(name) for prepared in group for name in names]
     with torch.no_grad():
@@ -235,18 +235,6 @@ def _recorded(ranker: Ranker, group: Sequence[Prepared], chosen: Settings) -> li
 
 def _each(group: Sequence[Prepared], names: Sequence[str]) -> Iterator[tuple[Prepared, str]]:
     return ((prepared, name) for prepared in group for name in names)
-
-
-def _readouts(ranker: Ranker, group: Sequence[Prepared]) -> list[Readout]:
-    """Return each pair's readout; what pairs of one query have in common is made once."""
-    made: dict[tuple[bytes, ...], Readout] = {}
-    found = []
-    for prepared in group:
-        key = tuple(tokens.ids.tobytes() + tokens.mask.tobytes() for tokens in prepared.unchanged.values())
-        if key not in made:
-            made[key] = ranker.readout(prepared.stack, prepared.unchanged)
-        found.append(made[key])
-    return found
 
 
 def _change(base: Run, number: int, layer: int, edit: Edit, length: int) -> Change:

@@ -228,6 +228,18 @@ def record_all(
     return runs
 
 
+def readouts_of(ranker: Ranker, stack: str, rest: Sequence[Inputs]) -> list[Readout]:
+    """Return each pair's readout, from what the ranker reads besides the text of ``stack``; what pairs share is made once."""
+    made: dict[tuple[bytes, ...], Readout] = {}
+    found = []
+    for inputs in rest:
+        key = tuple(tokens.ids.tobytes() + tokens.mask.tobytes() for tokens in inputs.values())
+        if key not in made:
+            made[key] = ranker.readout(stack, inputs)
+        found.append(made[key])
+    return found
+
+
 def through(part: Stack, run: HasCalls, layer: int, hidden: Tensor) -> Tensor:
     """Run one of the model's own layers, with the arguments that it got in ``run``."""
     args, kwargs = run.calls[layer]
