@@ -29,6 +29,8 @@ BELOW = {
     "show": {"errors", "text", "results", "wire", "snapshot", "views", "rankers", "patching"},
     "interventions": {"errors", "files", "text", "results", "corpora", "rankers", "patching", "views"},
     "studies": {"errors", "files", "text", "results", "corpora", "rankers", "patching", "views", "show"},
+    "probes": {"errors", "files", "text", "results", "corpora", "rankers", "patching", "interventions", "views"},
+    "experiments": {"errors", "files", "text", "results", "wire", "snapshot", "views"},
     "demo": set(),
     "cli": {"errors", "demo", "show", "studies"},
 }

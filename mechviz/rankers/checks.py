@@ -42,9 +42,9 @@ def too_long(what: str, length: int, limit: int) -> InputError:
     )
 
 
-def check_own_tokens(inputs: Inputs) -> None:
+def check_own_tokens(inputs: Inputs, sides: Sequence[str] = ("query", "doc")) -> None:
     """Refuse a text that has no token of its own (white space, characters the tokenizer drops)."""
-    for side in ("query", "doc"):
+    for side in sides:
         spans = [tokens.offsets[tokens.positions(side)] for tokens in inputs.values()]
         if not any((span[:, 1] > span[:, 0]).any() for span in spans):
             raise InputError(f"the {side} has no token of its own under this tokenizer (only spaces or characters that it drops)")

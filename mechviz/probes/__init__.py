@@ -1,0 +1,1 @@
+"""Probes: what heads relate, what words mean inside, which words decide."""
