@@ -143,6 +143,11 @@ def read(
             yield Read(number, tokens, own, float(found[row]))
 
 
+def provenance_of(ranker: Ranker) -> dict[str, str]:
+    """Return which ranker a result came from."""
+    return {"ranker": ranker.name, "ranker_kind": ranker.kind, "weights_sha256": ranker.weight_hash()}
+
+
 def _listed(texts: object) -> list[Text]:
     if isinstance(texts, str) or not isinstance(texts, Sequence):
         raise InputTypeError(f"texts must be a list of strings, or of (query, document), not {shown(texts)}")

@@ -7,6 +7,7 @@ from mechviz.results.atlas import Atlas
 from mechviz.results.attention import AttentionResult, StackShape
 from mechviz.results.circuits import Circuit
 from mechviz.results.curves import Curves
+from mechviz.results.graph import Graph
 from mechviz.results.pair import DIRECTIONS, Direction, Pair, Ranking
 from mechviz.results.passages import Passage, PassageGroup, Passages
 from mechviz.results.patch import PatchResult
@@ -26,6 +27,7 @@ __all__ = [
     "Curves",
     "Direction",
     "Evaluation",
+    "Graph",
     "Pair",
     "Passage",
     "PassageGroup",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
-import networkx as nx
 import pandas as pd
 
-from mechviz.files import replacing
+from mechviz.results.graph import Exported
 from mechviz.results.pair import Pair
 
 VERTICES = ("id", "kind", "layer", "index", "label", "drop")
@@ -18,7 +16,7 @@ EDGES = ("from_id", "to_id", "weight", "kind", "q", "k", "v")
 
 
 @dataclass(frozen=True, eq=False)
-class Circuit:
+class Circuit(Exported):
     """A graph from the embedded text to the score, and how much of the score change it explains.
 
     Attributes
@@ -62,32 +60,5 @@ class Circuit:
             f"{self.minimality:.3f}; {self.pair.perturbation})"
         )
 
-    def graph(self) -> nx.DiGraph:
-        """Return the circuit as a networkx graph, with the columns of both tables as attributes."""
-        graph = nx.DiGraph(
-            threshold=self.threshold,
-            faithfulness=self.faithfulness,
-            completeness=self.completeness,
-            minimality=self.minimality,
-        )
-        for vertex in self.vertices.to_dict("records"):
-            graph.add_node(vertex["id"], **{str(key): value for key, value in vertex.items() if key != "id"})
-        for edge in self.edges.to_dict("records"):
-            rest = {str(key): value for key, value in edge.items() if key not in ("from_id", "to_id")}
-            graph.add_edge(edge["from_id"], edge["to_id"], **rest)
-        return graph
-
-    def to_csv(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``vertices.csv`` and ``edges.csv`` into a folder, which is made if it is not there, and return the folder."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, frame in (("vertices", self.vertices), ("edges", self.edges)):
-            with replacing(folder / f"{name}.csv") as part:
-                frame.to_csv(part, index=False)
-        return folder
-
-    def to_graphml(self, path: str | os.PathLike[str]) -> Path:
-        """Write the graph as GraphML (Gephi, Cytoscape, yEd, networkx read it), and return the path."""
-        with replacing(path) as part:
-            nx.write_graphml(self.graph(), part)
-        return Path(path)
+    def _attributes(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("threshold", "faithfulness", "completeness", "minimality")}
