@@ -63,14 +63,24 @@ def hooked_attention(
 
 
 def attend(
-    points: Mapping[str, nn.Module], query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float
+    points: Mapping[str, nn.Module],
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scale: float,
+    blind: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attend with q, k and v that the hook points have seen, dims as in `hooked_attention`."""
+    """Attend with q, k and v that the hook points have seen, dims as in `hooked_attention`.
+
+    ``blind`` says that a position may see nothing at all: a softmax over equal scores is even then, which torch's own attention
+    on a GPU is not.
+    """
     shared = query.shape[1] // key.shape[1]
     if shared > 1:
         key, value = (x.repeat_interleave(shared, dim=1) for x in (key, value))
     pattern = None
-    if "attn_scores" in points or "pattern" in points:
+    if blind or "attn_scores" in points or "pattern" in points:
         scores = (query @ key.transpose(2, 3)) * scale
         if mask is not None:
             scores = scores + additive(mask, scores.dtype)
@@ -150,7 +160,7 @@ def _deberta(
         bias = bias.unflatten(0, (-1, heads))
     # A row of padding may look nowhere; as in the original it gets the lowest score everywhere, not a NaN.
     mask = _joined(attention_mask.bool(), bias)
-    z, pattern = attend(points, q, k, v, mask, (q.shape[-1] * terms) ** -0.5)
+    z, pattern = attend(points, q, k, v, mask, (q.shape[-1] * terms) ** -0.5, blind=True)
     return z.flatten(2), pattern if output_attentions else None
 
 

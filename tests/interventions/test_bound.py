@@ -128,7 +128,9 @@ def greedy(model, start, edit, count, encoded=None):
 def test_a_decoder_generates_under_a_plan(opened, name, steps, positions):
     ranker = opened(CASES[name])
     model = ranker.model
-    ids = torch.tensor([ranker.tokenizer("hot water makes tides and warm bread because the moon")["input_ids"][:12]])
+    ids = torch.tensor([ranker.tokenizer("hot water makes tides and warm bread because the moon")["input_ids"][:12]]).to(
+        model.device
+    )
     vector = torch.tensor(VECTOR, dtype=torch.float32) * 3
     mine = Plan(Intervention("blocks.0.hook_resid_post", source=vector, positions=positions))
     layer = model.transformer.h[0] if hasattr(model, "transformer") else model.model.layers[0]
@@ -139,7 +141,7 @@ def test_a_decoder_generates_under_a_plan(opened, name, steps, positions):
             new, end = whole.clone(), prompt if steps == "prompt" else whole.shape[1]
             chosen = range(end) if positions is None else positions if isinstance(positions, list) else range(*positions)
             for at in (at for at in (range(end)) if at in chosen):
-                new[:, at] = vector
+                new[:, at] = vector.to(new)
             return (new, *output[1:]) if isinstance(output, tuple) else new
 
         return layer.register_forward_hook(change)
@@ -168,7 +170,7 @@ def test_a_decoder_generates_under_a_plan(opened, name, steps, positions):
 def test_a_t5_generates_under_a_plan(opened, hook, steps, positions, stack):
     ranker = opened(T5)
     model = ranker.model
-    ids = torch.tensor([ranker.tokenizer("hot water makes tides")["input_ids"]])
+    ids = torch.tensor([ranker.tokenizer("hot water makes tides")["input_ids"]]).to(model.device)
     vector = torch.tensor(VECTOR, dtype=torch.float32) * 2
     mine = Plan(Intervention(hook, source=vector, positions=positions), stack=stack)
     side, layer = hook.split("_")[0], int(hook.split(".")[1])
@@ -180,12 +182,12 @@ def test_a_t5_generates_under_a_plan(opened, hook, steps, positions, stack):
             chosen = range(new.shape[1]) if positions is None else positions
             for at in range(new.shape[1]):
                 if at in chosen and (side == "encoder" or steps == "every" or at < prompt):
-                    new[:, at] = vector
+                    new[:, at] = vector.to(new)
             return (new, *output[1:]) if isinstance(output, tuple) else new
 
         return block.register_forward_hook(change)
 
-    start = torch.tensor([[model.config.decoder_start_token_id]])
+    start = torch.tensor([[model.config.decoder_start_token_id]], device=model.device)
     wanted = greedy(
         model, start, edit, 6, lambda decoded: model(input_ids=ids, decoder_input_ids=decoded, use_cache=False).logits
     )

@@ -266,7 +266,7 @@ def test_a_stored_vector_zero_and_the_mean(name, opened):
         result = mv.patch(ranker, QUERY, DOC, CHANGE, grid="mlps", layers=[1], source=source, pairs=pairs)
         by_hand = mv.patch(ranker, QUERY, DOC, CHANGE, grid="mlps", layers=[1], source={hook: vector})
         assert result.patched.values[1] == pytest.approx(by_hand.patched.values[1], abs=1e-5)
-        put = (hook, lambda value, hook, vector=vector: vector.expand_as(value))
+        put = (hook, lambda value, hook, vector=vector: vector.to(value).expand_as(value))
         with torch.no_grad(), ranker.hooks([put], stack=session.pair.stack):
             expected = float(ranker.score_inputs([session.base.inputs])[0])
         assert abs(result.patched.values[1] - expected) <= close(expected)
