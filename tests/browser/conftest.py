@@ -26,6 +26,11 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # One renderer for all pages: a process a page takes longer to start than the page to draw.
+    "--renderer-process-limit=1",
+    "--disable-site-isolation-trials",
+    "--process-per-site",
+    "--disable-features=site-per-process,IsolateOrigins",
 ]
 
 expect.set_options(timeout=10_000)
