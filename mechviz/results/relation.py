@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from mechviz.errors import InputError
 from mechviz.text.tokens import Tokens
@@ -68,7 +69,7 @@ class RelationResult:
     def probability(self) -> NDArray[np.float32]:
         """How likely each candidate is, dims (candidate)."""
         raw = self.contributions.values.sum(axis=(1, 2, 3)) + self.other + self.intercept
-        found: NDArray[np.float32] = (1 / (1 + np.exp(-(self.scale * raw + self.shift)))).astype(np.float32)
+        found: NDArray[np.float32] = expit(self.scale * raw + self.shift).astype(np.float32)
         return found
 
     def __repr__(self) -> str:

@@ -1,0 +1,1 @@
+"""Figures of probes, each by a command."""
