@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"
 
 # Public name -> module; loaded on first use, so that importing mechviz does not import torch.
 _WHERE = {
@@ -54,9 +54,11 @@ _MODULES = {
     "axioms": "mechviz.text.axioms",
     "corpora": "mechviz.corpora",
     "errors": "mechviz.errors",
+    "experiments": "mechviz.experiments",
     "interventions": "mechviz.interventions",
     "metrics": "mechviz.patching.metrics",
     "perturb": "mechviz.text.perturb",
+    "probes": "mechviz.probes",
     "toys": "mechviz.toys",
     "views": "mechviz.views",
 }
@@ -66,7 +68,9 @@ __all__ = [*_WHERE, *_MODULES]
 if TYPE_CHECKING:
     from mechviz import corpora as corpora
     from mechviz import errors as errors
+    from mechviz import experiments as experiments
     from mechviz import interventions as interventions
+    from mechviz import probes as probes
     from mechviz import toys as toys
     from mechviz import views as views
     from mechviz.corpora import Pairs as Pairs
