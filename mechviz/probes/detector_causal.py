@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import combinations, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,7 +70,8 @@ class RelationAblation:
         """Return the top heads beside the random draws, one line a measure.
 
         Columns: ``top``, ``random`` (mean of the draws), ``random_low``, ``random_high`` (the least and the largest draw), and
-        ``as_far``: (1 + draws that move as far or farther) / (1 + draws), the p-value of a draw like the others.
+        ``as_far``: (1 + draws that move as far or farther) / (1 + draws), the p-value of a draw like the others; it is never
+        below 1 / (1 + draws).
         """
         top = self.table[self.table["condition"] == "top"].iloc[0]
         random = self.table[self.table["condition"] == "random"]
@@ -109,7 +112,8 @@ def ablate(
     n : int
         Heads; the heaviest are those with the largest sum of squares of both weights.
     draws : int
-        Random sets. They have as many heads of each layer, none of the top ones.
+        Random sets, no two of them the same; fewer where there are no more. They have as many heads of each layer, none of the
+        top ones.
     how : ``"zero"`` or ``"mean"``
         What a head writes (z): nothing, or its mean over these texts.
     perturb : as in `mechviz.make_pair`, optional
@@ -242,7 +246,7 @@ def _heaviest(fitted: Fitted, n: int) -> list[Head]:
 
 
 def _random(fitted: Fitted, top: Sequence[Head], draws: int, seed: int) -> list[list[Head]]:
-    """Draw sets of heads, as many of each layer as ``top`` has and none of these."""
+    """Draw different sets of heads, as many of each layer as ``top`` has and none of these; all, if there are no more."""
     random = np.random.default_rng([seed, 2])
     wanted = {layer: [head for at, head in top if at == layer] for layer, _ in top}
     left = {layer: np.setdiff1d(np.arange(fitted.shape[1]), own) for layer, own in wanted.items()}
@@ -252,10 +256,20 @@ def _random(fitted: Fitted, top: Sequence[Head], draws: int, seed: int) -> list[
                 f"{len(own)} of the {fitted.shape[1]} heads of layer {layer} are among the {len(top)} heaviest, so that there "
                 "are not as many others to compare with; give a smaller n"
             )
-    return [
-        sorted((layer, int(head)) for layer, own in wanted.items() for head in random.permutation(left[layer])[: len(own)])
-        for _ in range(draws)
-    ]
+    each = {layer: list(combinations(left[layer].tolist(), len(own))) for layer, own in wanted.items() if len(left[layer]) < 16}
+    if len(each) == len(wanted) and math.prod(map(len, each.values())) <= draws:  # so few that all of them are taken
+        return [
+            sorted((layer, head) for layer, heads in zip(each, chosen, strict=True) for head in heads)
+            for chosen in product(*each.values())
+        ]
+    found: list[list[Head]] = []
+    while len(found) < draws:
+        drawn = sorted(
+            (layer, int(head)) for layer, own in wanted.items() for head in random.permutation(left[layer])[: len(own)]
+        )
+        if drawn not in found:
+            found.append(drawn)
+    return found
 
 
 def _own(fitted: Fitted, heads: Sequence[Head]) -> Linear:
