@@ -100,7 +100,7 @@ def test_an_mlp_opens_into_its_neurons(opened):
     factor = next(one.factor for one in frozen_run(ranker, QUERY, DOC).shares() if one.of.kind == "mlp" and one.of.layer == 1)
     _, cache = ranker.run_with_cache(QUERY, DOC, names=["mlp_post"])
     w_out = ranker.model.bert.encoder.layer[1].output.dense.weight.detach()
-    by_neuron = ((factor[0] @ w_out) * cache["blocks.1.mlp.hook_post"][0]).sum(0).numpy()
+    by_neuron = ((factor[0] @ w_out) * cache["blocks.1.mlp.hook_post"][0]).sum(0).cpu().numpy()
     named = below[below["label"].str.startswith("neuron")]
     assert [int(label.split(".")[1]) for label in named["label"]] == np.argsort(-np.abs(by_neuron))[:10].tolist()
     assert named["value"].to_numpy() == pytest.approx(by_neuron[np.argsort(-np.abs(by_neuron))[:10]], abs=1e-5)
