@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -28,7 +29,7 @@ from benchmarks.table import Row, print_table
 from benchmarks.texts import CHANGE, QUERY, all_minilm, document
 from mechviz import snapshot
 from mechviz.patching.reading import read
-from mechviz.results import Pair, PatchResult
+from mechviz.results import Atlas, Pair, PatchResult
 from mechviz.text import Tokens
 from tests.browser.conftest import FLAGS, find_chromium
 from tests.browser.page import EMPTY_PAGE, import_bundle, traits_of
@@ -154,6 +155,7 @@ def timed(page: Page, act: Callable[[int], str], ready: Callable[[int], str], re
 
 
 LINES = "document.querySelector('.mv-all-lines line') !== null"
+ATLAS = "document.querySelector('.mv-atlas-map canvas')?.width > 100"
 THUMBS = "document.querySelector('.mv-thumbs canvas')?.width > 100"
 GRID = "document.querySelectorAll('.mv-heads [role=gridcell]').length >= 144"
 
@@ -247,9 +249,38 @@ def own(chromium: Chromium) -> list[Row]:
     )
     row(f"all 144 thumbnails, {len(tokens)} tokens", thumbs, 250)
     page.close()
-    bundle = len(compress(snapshot.bundle().encode(), 9)) / 1000
-    rows.append(Row("bundle, gzipped", f"{bundle:.1f} kB", "<= 60 kB", bundle <= 60))
+    path = mv.views.atlas(crowd()).to_html(chromium.folder / "atlas.html")
+    page = chromium.open(path)
+    page.evaluate(_PAINTED, ATLAS)
+    pan = timed(
+        page,
+        lambda i: (
+            "document.querySelector('.mv-atlas-map').dispatchEvent("
+            f"new KeyboardEvent('keydown', {{ key: 'Arrow{'Left' if i % 2 else 'Right'}', bubbles: true }}))"
+        ),
+        lambda i: "true",
+    )
+    row("one step of moving an atlas of 100,000 points", pan, 50)
+    row("one-file page of an atlas of 100,000 points and 13 layers", path.stat().st_size / 2**20, 5, "MB")
+    page.close()
+    for name, what in ((snapshot.WIDGET, "bundle"), (snapshot.PROBES, "bundle of probes")):
+        size = len(compress(snapshot.bundle(name).encode(), 9)) / 1000
+        rows.append(Row(f"{what}, gzipped", f"{size:.1f} kB", "<= 60 kB", size <= 60))
     return rows
+
+
+def crowd(n: int = 100_000, layers: int = 13) -> Atlas:
+    """Return an atlas of so many points in 40 heaps that move apart from layer to layer."""
+    generator = np.random.default_rng(0)
+    heaps = generator.normal(size=(40, 2))
+    own = generator.integers(40, size=n)
+    at = np.stack([generator.normal(heaps[own] * (1 + layer), 0.6) for layer in range(layers)]).astype(np.float32)
+    labels = [f"one of [heap {heap}] and its context" for heap in own]
+    points = pd.DataFrame({"label": labels, "text": range(n), "score": own.astype(float), "grade": np.nan, "term": ""})
+    places = [(layer, row, row, 9, f"heap {row}", 0.5, ()) for layer in range(layers) for row in range(20)]
+    cells = pd.DataFrame(places, columns=["layer", "row", "column", "n", "terms", "score", "grades"])
+    layout = xr.DataArray(at, dims=("layer", "point", "axis"))
+    return Atlas(layout, points, cells, 20, "token", "PCA", xr.DataArray(np.full(layers, 0.3), dims="layer"))
 
 
 #: What is waited for BertViz at most, in seconds.

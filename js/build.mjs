@@ -1,4 +1,4 @@
-// Builds the one bundle that the live widget and the HTML snapshot share. `--watch` serves demo.html and
+// Builds the two bundles that live widgets and HTML snapshots share. `--watch` serves demo.html and
 // rebuilds on change, `--tests` builds tests/*.test.ts for `node --test`.
 import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
@@ -17,6 +17,8 @@ const bundle = {
   entryPoints: [
     { in: "src/widget.tsx", out: "widget" },
     { in: "src/style.css", out: "widget" },
+    { in: "src/probes.tsx", out: "probes" },
+    { in: "src/probes.css", out: "probes" },
   ],
   outdir: OUT,
   minify: true,
@@ -27,7 +29,7 @@ const bundle = {
 
 async function build() {
   await esbuild.build({ ...bundle, logLevel: "warning" });
-  for (const name of ["widget.js", "widget.css"]) {
+  for (const name of ["widget.js", "widget.css", "probes.js", "probes.css"]) {
     const bytes = readFileSync(`${OUT}/${name}`);
     const zipped = gzipSync(bytes, { level: 9 }).length;
     console.log(`${name}  ${(bytes.length / 1000).toFixed(1)} kB, ${(zipped / 1000).toFixed(1)} kB gzip`);

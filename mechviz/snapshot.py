@@ -18,6 +18,8 @@ from typing import Any
 from mechviz.errors import MechvizError
 
 STATIC = Path(__file__).parent / "static"
+#: The bundles: of pairs, texts and studies; of what probes find.
+WIDGET, PROBES = "widget", "probes"
 
 # Modules cannot import another inline script, so the bundle is text and becomes a module by a Blob URL.
 _BOOTSTRAP = """
@@ -62,7 +64,7 @@ _PAGE_CSS = (
 SIZE_CAP = 5 * 2**20
 
 
-def to_html(state: Mapping[str, Any], title: str, version: str) -> str:
+def to_html(state: Mapping[str, Any], title: str, version: str, name: str = WIDGET) -> str:
     """Return a page that shows a view's state.
 
     Parameters
@@ -72,8 +74,11 @@ def to_html(state: Mapping[str, Any], title: str, version: str) -> str:
     title : str
     version : str
         Of mechviz.
+    name : str
+        Of the bundle that draws it.
     """
-    payload = {"bundle": bundle(), "css": stylesheet(), "state": {**state, "buffers": {}, "cells": {}, "packed": _packed(state)}}
+    whole = {**state, "buffers": {}, "cells": {}, "packed": _packed(state)}
+    payload = {"bundle": bundle(name), "css": stylesheet(name), "state": whole}
     digest = hashlib.sha256(_BOOTSTRAP.encode()).digest()
     return _PAGE.format(
         policy=f"default-src 'none'; script-src 'sha256-{base64.b64encode(digest).decode()}' blob:; style-src 'unsafe-inline'",
@@ -123,14 +128,14 @@ class Framed:
         return "a mechviz page of " + f"{len(self._page) / 1e6:.1f} MB"
 
 
-def bundle() -> str:
+def bundle(name: str = WIDGET) -> str:
     """Return the JavaScript that widget and page share."""
-    return _static("widget.js")
+    return _static(f"{name}.js")
 
 
-def stylesheet() -> str:
+def stylesheet(name: str = WIDGET) -> str:
     """Return its style sheet."""
-    return _static("widget.css")
+    return _static(f"{name}.css")
 
 
 def _json(value: object) -> str:

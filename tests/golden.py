@@ -20,7 +20,9 @@ from mechviz import wire
 from mechviz.results import Curves, Pair, PatchResult
 from mechviz.text import Tokens, align
 from mechviz.text.tokens import spread
+from mechviz.views.checks import plain
 from mechviz.views.reader import Layers
+from tests import golden_probes
 
 PATH = Path(__file__).parent / "fixtures" / "wire" / "patching.json"
 CROSS_PATH = PATH.with_name("cross.json")
@@ -211,7 +213,16 @@ def _tokens(strings: list[str], text: str) -> Tokens:
 
 
 #: What each file holds.
-FIXTURES: dict[Path, Callable[[], dict[str, Any]]] = {PATH: build, CROSS_PATH: build_cross, CURVES_PATH: build_curves}
+FIXTURES: dict[Path, Callable[[], dict[str, Any]]] = {
+    PATH: build,
+    CROSS_PATH: build_cross,
+    CURVES_PATH: build_curves,
+    PATH.with_name("passages.json"): golden_probes.build_passages,
+    PATH.with_name("tree.json"): golden_probes.build_tree,
+    PATH.with_name("relation.json"): golden_probes.build_relation,
+    PATH.with_name("tensor.json"): golden_probes.build_tensor,
+    PATH.with_name("atlas.json"): golden_probes.build_atlas,
+}
 
 
 def _base64(arrays: dict[str, np.ndarray]) -> dict[str, str]:
@@ -220,5 +231,5 @@ def _base64(arrays: dict[str, np.ndarray]) -> dict[str, str]:
 
 if __name__ == "__main__":
     for path, state in FIXTURES.items():
-        path.write_text(json.dumps(state(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(plain(state()), indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
         print(path)

@@ -58,8 +58,8 @@ def test_one_version_everywhere():
     assert (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1].startswith(mechviz.__version__)
 
 
-def test_the_bundle_is_small():
-    for name in ("widget.js", "widget.css"):
+def test_the_bundles_are_small():
+    for name in ("widget.js", "widget.css", "probes.js", "probes.css"):
         data = (ROOT / "mechviz" / "static" / name).read_bytes()
         assert len(gzip.compress(data, 9, mtime=0)) <= 60_000
 

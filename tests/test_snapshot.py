@@ -66,7 +66,8 @@ def test_nothing_in_the_page_leads_out():
     for tag, attributes in Page(page()).elements:
         assert tag not in ("link", "img", "iframe", "object"), tag
         assert not {"src", "href", "onload", "onerror"} & set(attributes)
-    assert not re.search(r"@import|url\(", snapshot.stylesheet())
+    for name in (snapshot.WIDGET, snapshot.PROBES):
+        assert not re.search(r"@import|url\(", snapshot.stylesheet(name))
 
 
 @given(st.text(max_size=60), st.sampled_from(["</script><img src=x onerror=alert(1)>", "<!--<script>", "]]>", "\u2028", "&lt;"]))
@@ -87,4 +88,5 @@ def test_a_missing_bundle_says_what_to_do(monkeypatch, tmp_path):
 
 def test_preacts_licence_travels():
     assert "Jason Miller" in snapshot.bundle()
+    assert "Jason Miller" in snapshot.bundle(snapshot.PROBES)
     assert "Jason Miller" in page()

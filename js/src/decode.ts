@@ -3,37 +3,14 @@ import {
   type BufferSpec,
   type Buffers,
   type Cells,
-  type Condition,
-  type Curve,
   type CurveValues,
   type Dtype,
-  type EdgeCount,
-  type Edges,
   type Entry,
   FORMAT,
   type GridSpec,
-  type Groups,
-  type GroupsEntry,
-  type HeadAttention,
-  type HeadEntry,
-  type Matrix,
   type Numbers,
-  type OpenedEntry,
-  PAIR_NUMBERS,
-  PAIR_TEXTS,
-  type Pairs,
-  type PairsEntry,
-  type Parts,
-  RUNS,
-  type Run,
-  type RunAttention,
-  type RunScores,
-  type ScoreEntry,
-  type Scores,
-  type Snapshot,
   type Spec,
   STUDY_VARIABLES,
-  type Thumbs,
 } from "./wire";
 
 /** One IEEE 754 half, from its 16 bits (Float16Array is too new to count on). */
@@ -78,115 +55,33 @@ function decodeNamed(name: string, specs: Record<string, BufferSpec>, buffers: B
   return numbers;
 }
 
-type Read = (name: string) => Numbers;
-
-function decodeHead(key: string, entry: HeadEntry, read: Read): HeadAttention {
-  const edges = (condition: Condition): Edges => ({
-    ...(entry[condition] as EdgeCount),
-    query_pos: read(`${key}.${condition}.query_pos`) as Uint16Array,
-    key_pos: read(`${key}.${condition}.key_pos`) as Uint16Array,
-    weight: read(`${key}.${condition}.weight`) as Float32Array,
-  });
-  const run = (name: Run): RunAttention => ({
-    ...edges(name),
-    received: read(`${key}.${name}.received`) as Float32Array,
-    row_sum: read(`${key}.${name}.row_sum`) as Float32Array,
-  });
-  const { stack, layer, head, source, difference } = entry;
-  return {
-    stack,
-    layer,
-    head,
-    base: run("base"),
-    source: source ? run("source") : null,
-    difference: difference ? edges("difference") : null,
-  };
-}
-
-function decodeScores(key: string, entry: ScoreEntry, read: Read, has: (name: string) => boolean): Scores {
-  const run = (name: Run): RunScores => ({
-    q: read(`${key}.${name}.q`) as Float32Array,
-    k: read(`${key}.${name}.k`) as Float32Array,
-    scores: read(`${key}.${name}.scores`) as Float32Array,
-    pattern: read(`${key}.${name}.pattern`) as Float32Array,
-  });
-  return { ...entry, base: run("base"), source: has(`${key}.source.q`) ? run("source") : null };
-}
-
-function decodePairs(entry: PairsEntry, read: Read): Pairs {
-  const all = (names: readonly string[], prefix = "") =>
-    Object.fromEntries(names.map((name) => [name, read(`pairs.${prefix}${name}`)]));
-  return {
-    ...entry,
-    ...all(PAIR_NUMBERS),
-    number: read("pairs.number"),
-    at: all(PAIR_TEXTS),
-    in_bucket: all(["grade", "rank"], "buckets."),
-  } as Pairs;
-}
-
-/** A pair's own view, as a page without a kernel has it. */
-function decodeOpened(key: string, { parts, ...entry }: OpenedEntry, read: Read): Snapshot {
-  const buffers: Record<"buffers" | "cells", Record<string, DataView>> = { buffers: {}, cells: {} };
-  for (const [part, name] of parts) {
-    buffers[part][name] = new DataView(read(`${key}.${part}.${name}`).buffer as ArrayBuffer);
-  }
-  return { ...entry, ...buffers };
-}
+export type Read = (name: string) => Numbers;
+/** Makes one kind of entry: by its key, what JSON it has, its buffers, and whether a buffer is there. */
+export type Decoder = (key: string, entry: Entry, read: Read, has: (name: string) => boolean) => unknown;
+/** By the first word of a key. */
+export type Decoders = Record<string, Decoder>;
 
 /** What came under a key, its buffers as numbers. */
 export function decodeEntry(
+  decoders: Decoders,
   key: string,
   entry: Entry,
   specs: Record<string, BufferSpec>,
   buffers: Buffers,
 ): unknown {
-  const read: Read = (name) => decodeNamed(name, specs, buffers);
-  const has = (name: string) => name in specs;
-  switch (key.split(".")[0]) {
-    case "attention":
-      return decodeHead(key, entry as HeadEntry, read);
-    case "thumbs":
-    case "matrix":
-      return {
-        ...entry,
-        base: read(`${key}.base`),
-        source: has(`${key}.source`) ? read(`${key}.source`) : null,
-      } as Thumbs | Matrix;
-    case "scores":
-      return decodeScores(key, entry as ScoreEntry, read, has);
-    case "parts":
-      return {
-        ...entry,
-        matrices: RUNS.map((run) => `parts.${run}`)
-          .filter(has)
-          .map(read),
-      } as Parts;
-    case "curve": {
-      const named = ["top", "rest", "top_patched", "rest_patched"].map((name) => [
-        name,
-        read(`${key}.${name}`),
-      ]);
-      return { ...entry, ...Object.fromEntries(named) } as Curve;
-    }
-    case "curves": {
-      const named = ["value", "low", "high", "points"].map((name) => [name, read(`${key}.${name}`)]);
-      return Object.fromEntries(named) as CurveValues;
-    }
-    case "together":
-      return entry;
-    case "pairs":
-      return decodePairs(entry as PairsEntry, read);
-    case "pair":
-      return decodeOpened(key, entry as OpenedEntry, read);
-    case "groups": {
-      const numbers = ["effect", "low", "high", "n"].map((name) => [name, read(`${key}.${name}`)]);
-      return { ...(entry as GroupsEntry), ...Object.fromEntries(numbers) } as Groups;
-    }
-    default:
-      throw new Error(`this view does not know "${key}"`);
-  }
+  const decoder = decoders[key.split(".")[0] as string];
+  if (!decoder) throw new Error(`this view does not know "${key}"`);
+  return decoder(
+    key,
+    entry,
+    (name) => decodeNamed(name, specs, buffers),
+    (name) => name in specs,
+  );
 }
+
+/** Buffers of these names, below a key. */
+export const readAll = (read: Read, key: string, names: readonly string[]) =>
+  Object.fromEntries(names.map((name) => [name, read(`${key}.${name}`)]));
 
 /** The cells of every grid by its key; before Python sent any, every cell is "not computed". */
 export function decodeCells(buffers: Buffers, grids: GridSpec[]): Record<string, Cells> {
@@ -247,3 +142,7 @@ export function checkSpec(spec: Spec | undefined): Spec {
   }
   return spec;
 }
+
+/** Both bundles draw curves. */
+export const decodeCurves: Decoder = (key, _entry, read) =>
+  readAll(read, key, ["value", "low", "high", "points"]) as CurveValues;

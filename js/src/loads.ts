@@ -1,6 +1,6 @@
 /** What panels draw beside the grids, by key: what came with the view, and what is fetched from the kernel when it is opened. */
 
-import { decodeEntry } from "./decode";
+import { type Decoders, decodeEntry } from "./decode";
 import { describeError } from "./errors";
 import type { BufferSpec, Buffers, Entry, Reply, Spec } from "./wire";
 
@@ -20,6 +20,7 @@ const FETCHED_LIMIT = 32;
 const PATIENCE_MS = 10_000;
 
 type Options = {
+  decoders: Decoders;
   send: (message: object) => void;
   changed: (states: Loaded) => void;
 };
@@ -87,7 +88,10 @@ export class Loads {
 
   #load(key: string, entry: Entry, specs: Record<string, BufferSpec>, buffers: Buffers): void {
     try {
-      this.#states.set(key, { status: "loaded", value: decodeEntry(key, entry, specs, buffers) });
+      this.#states.set(key, {
+        status: "loaded",
+        value: decodeEntry(this.#options.decoders, key, entry, specs, buffers),
+      });
     } catch (error) {
       // One unreadable head must not take the rest of the view with it: its panel tells what is wrong.
       this.#states.set(key, { status: "failed", message: describeError(error) });

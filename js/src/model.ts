@@ -1,6 +1,6 @@
 /** Joins an AFM model (live or static) to the store: traits in, selection and messages out. */
 import type { AnyModel } from "@anywidget/types";
-import { checkSpec, decodeCells } from "./decode";
+import { checkSpec, type Decoders, decodeCells } from "./decode";
 import { describeError } from "./errors";
 import { Loads } from "./loads";
 import { strongestCell } from "./marks/cells";
@@ -20,6 +20,7 @@ export type Model = Pick<AnyModel, "get" | "set" | "on" | "off" | "save_changes"
 
 export interface Connection {
   model: Model;
+  decoders: Decoders;
   store: ViewStore;
   /** Select a head or pin a position; Python hears of it a moment later. */
   select: (change: Partial<Selection>) => void;
@@ -61,7 +62,7 @@ function readSelection(model: Model, stacks: StackSpec[]): Selection {
 
 const same = (a: Selection, b: Selection) => JSON.stringify(a) === JSON.stringify(b);
 
-export function connect(model: Model): Connection {
+export function connect(model: Model, decoders: Decoders): Connection {
   const spec = checkSpec(model.get("spec") as Spec);
   // By the model's spec, not the store's: when both change at once, the cells may come first.
   const readCells = () =>
@@ -69,6 +70,7 @@ export function connect(model: Model): Connection {
   const readProgress = () => ({ ...IDLE, ...(model.get("progress") as Progress) });
   const makeLoads = (of: Spec) =>
     new Loads(of, (model.get("buffers") ?? {}) as Buffers, {
+      decoders,
       send: (message) => model.send(message),
       changed: (states) => store.set("loads", states),
     });
@@ -147,6 +149,7 @@ export function connect(model: Model): Connection {
 
   return {
     model,
+    decoders,
     store,
     select(change) {
       store.set("selection", { ...store.get("selection"), ...change });

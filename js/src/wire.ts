@@ -2,6 +2,8 @@
  * Wire format 2: what Python sends; decode.ts makes numbers of its bytes. mechviz/wire is the other side;
  * names are the same on both, and tests/fixtures/wire/ is read by both.
  */
+import type { ProbeEntry, ProbeName, ProbeSpecs } from "./probe_wire";
+
 export const FORMAT = 2;
 
 export type Dtype = "f4" | "f2" | "u2" | "u1" | "i4";
@@ -30,7 +32,8 @@ export type PanelName =
   | "covariates"
   | "pairs"
   | "scorecard"
-  | "curves";
+  | "curves"
+  | ProbeName;
 
 export interface BufferSpec {
   dtype: Dtype;
@@ -132,7 +135,8 @@ export type Entry =
   | ScoreEntry
   | PartsEntry
   | TogetherEntry
-  | CurveEntry;
+  | CurveEntry
+  | ProbeEntry;
 
 export interface RankedDocument {
   name: string;
@@ -250,9 +254,9 @@ export interface Patching {
   };
 }
 
-export interface Spec extends Partial<Patching> {
+export interface Spec extends Partial<Patching>, Partial<ProbeSpecs> {
   format: number;
-  kind: "patching" | "attention" | "ranking" | "circuit" | "study" | "scorecard" | "curves";
+  kind: "patching" | "attention" | "ranking" | "circuit" | "study" | "scorecard" | "curves" | ProbeName;
   panels: PanelName[];
   ranker: { name: string; kind: string };
   query: string;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decodeCells, decodeEntry } from "../src/decode";
+import { ENTRIES } from "../src/entries";
 import { insideModel } from "../src/inside";
 import { describeStudyCell, isClear, pText, strongestCell } from "../src/marks/cells";
 import {
@@ -58,7 +59,7 @@ function decoded(): Pairs {
     specs[`pairs.${name}`] = { dtype: array instanceof Float32Array ? "f4" : "i4", shape: [array.length] };
     buffers[`pairs.${name}`] = new DataView(array.buffer);
   }
-  return decodeEntry("pairs", ENTRY, specs, buffers) as Pairs;
+  return decodeEntry(ENTRIES, "pairs", ENTRY, specs, buffers) as Pairs;
 }
 
 test("pairs decode to columns, and changes are those of texts, of runs, and towards an axiom", () => {

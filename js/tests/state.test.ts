@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
+import { ENTRIES } from "../src/entries";
 import { headKey, type Load, type Loaded, Loads } from "../src/loads";
 import { connect, type Model } from "../src/model";
 import { Store } from "../src/store";
@@ -70,6 +71,7 @@ function heads() {
     makeSpec(),
     {},
     {
+      decoders: ENTRIES,
       send: (message) => sent.push(message as never),
       changed: (next) => {
         states = next;
@@ -179,7 +181,7 @@ test("selections reach Python once things are calm, and Python's word ends a wai
     spec: makeSpec(),
     selection: at(0, 0),
   });
-  const { store, select, dispose } = connect(model);
+  const { store, select, dispose } = connect(model, ENTRIES);
   select({ layer: 1 });
   select({ head: 2 });
   assert.deepEqual(saved, []);
@@ -205,7 +207,7 @@ test("selections reach Python once things are calm, and Python's word ends a wai
 test("a closed gate leaves only the score difference; dispose leaves no listener", () => {
   const spec = { ...makeSpec(), gate: { open: false, message: "no change" } };
   const { model, listening } = fakeModel({ spec });
-  const { store, dispose } = connect(model);
+  const { store, dispose } = connect(model, ENTRIES);
   assert.equal(store.get("unit"), "score");
   assert.ok(listening() > 0);
   dispose();
@@ -214,7 +216,7 @@ test("a closed gate leaves only the score difference; dispose leaves no listener
 
 test("an update that cannot be read is told, keeps what is there, and the next good one clears it", () => {
   const { model, fromPython } = fakeModel({ spec: makeSpec() });
-  const { store, dispose } = connect(model);
+  const { store, dispose } = connect(model, ENTRIES);
   const before = store.get("cells");
   const short = new DataView(new Float32Array(2).buffer);
   fromPython("cells", {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { checkSpec, decode, decodeBase64, decodeCells, decodeEntry, halfToFloat } from "../src/decode";
+import { ENTRIES } from "../src/entries";
 import {
   type Buffers,
   type CurveValues,
@@ -12,6 +12,7 @@ import {
   type Snapshot,
   type Spec,
 } from "../src/wire";
+import { golden } from "./golden";
 
 /** A DataView whose bytes start at an odd offset of a larger buffer, as hosts may hand them over. */
 function atOddOffset(numbers: { buffer: ArrayBufferLike; byteLength: number }): DataView {
@@ -84,27 +85,21 @@ test("a head with a missing or short buffer is refused by the buffer's name", ()
   const entry = { stack: "doc", layer: 0, head: 1, base: count, source: count };
   const key = "attention.doc.0.1";
   assert.throws(
-    () => decodeEntry(key, entry, {}, {}),
+    () => decodeEntry(ENTRIES, key, entry, {}, {}),
     /"attention\.doc\.0\.1\.base\.query_pos" has no description/,
   );
   const name = `${key}.base.query_pos`;
   const specs = { [name]: { dtype: "u2" as const, shape: [2] } };
-  assert.throws(() => decodeEntry(key, entry, specs, {}), /was not sent/);
+  assert.throws(() => decodeEntry(ENTRIES, key, entry, specs, {}), /was not sent/);
   const short = { [name]: new DataView(new Uint16Array(1).buffer) };
-  assert.throws(() => decodeEntry(key, entry, specs, short), /holds 1 numbers, its shape says 2/);
-  assert.throws(() => decodeEntry("dance.1", entry, {}, {}), /does not know "dance\.1"/);
+  assert.throws(() => decodeEntry(ENTRIES, key, entry, specs, short), /holds 1 numbers, its shape says 2/);
+  assert.throws(() => decodeEntry(ENTRIES, "dance.1", entry, {}, {}), /does not know "dance\.1"/);
 });
 
 test("another wire format is refused in words", () => {
   assert.throws(() => checkSpec(undefined), /no spec/);
   assert.throws(() => checkSpec({ format: 1 } as Spec), /wire format 2 and was given format 1/);
 });
-
-// Written by Python's own tests, so that both sides read the same bytes.
-const golden = (name: string) => {
-  const path = new URL(`../../tests/fixtures/wire/${name}.json`, import.meta.url);
-  return JSON.parse(readFileSync(path, "utf8")) as Snapshot;
-};
 
 test("cross-attention has one query, which is named, and every key of it", () => {
   const { spec } = golden("cross");
@@ -120,7 +115,13 @@ test("curves come with their places, their gaps, and which points are theirs", (
   const decoded = Object.fromEntries(
     Object.entries(buffers).map(([name, text]) => [name, decodeBase64(text as string)]),
   );
-  const found = decodeEntry("curves", spec.held.curves as never, spec.buffers, decoded) as CurveValues;
+  const found = decodeEntry(
+    ENTRIES,
+    "curves",
+    spec.held.curves as never,
+    spec.buffers,
+    decoded,
+  ) as CurveValues;
   assert.deepEqual(spec.curves?.places, [0, 1, 2, 3.5]);
   assert.deepEqual([...found.points], [1, 1, 1, 1, 1, 0, 1, 0]);
   assert.deepEqual([...found.value.slice(0, 4)], [0.5, 0.75, Number.NaN, 1]);
@@ -164,7 +165,7 @@ function checkGolden(data: Snapshot) {
   const held = Object.entries(spec.held).filter(([key]) => key.startsWith("attention."));
   assert.ok(held.length > 0);
   for (const [key, entry] of held) {
-    const attention = decodeEntry(key, entry, spec.buffers, buffers) as HeadAttention;
+    const attention = decodeEntry(ENTRIES, key, entry, spec.buffers, buffers) as HeadAttention;
     assert.ok(attention.source && attention.difference);
     const n_queries = spec.stacks[0]?.query_labels?.length ?? n;
     for (const run of [attention.base, attention.source]) {

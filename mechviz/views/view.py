@@ -58,8 +58,9 @@ class View(anywidget.AnyWidget):
         that are compared or patched together, as [stack, layer, head]. May be set.
     """
 
-    _esm = snapshot.STATIC / "widget.js"
-    _css = snapshot.STATIC / "widget.css"
+    _esm = snapshot.STATIC / f"{snapshot.WIDGET}.js"
+    _css = snapshot.STATIC / f"{snapshot.WIDGET}.css"
+    _bundle = snapshot.WIDGET
 
     spec = traitlets.Dict().tag(sync=True)
     buffers = traitlets.Dict().tag(sync=True)
@@ -201,7 +202,8 @@ class View(anywidget.AnyWidget):
         state = self.state(_PAGE_BYTES)
         if not texts:
             state["spec"] = wire.without_texts(state["spec"])
-        return snapshot.to_html(plain(state), "mechviz" if not texts else self.title, mechviz.__version__)
+            state["buffers"] = {name: state["buffers"][name] for name in state["spec"]["buffers"]}
+        return snapshot.to_html(plain(state), "mechviz" if not texts else self.title, mechviz.__version__, self._bundle)
 
     def state(self, budget: int) -> dict[str, Any]:
         """Return all that a page without a kernel draws from, with at most ``budget`` bytes of lines; waits for a computation."""

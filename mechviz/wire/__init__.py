@@ -5,6 +5,7 @@ tested on the files in ``tests/fixtures/wire``. Effects and scores are float32, 
 as its strongest edges, never as a full matrix.
 """
 
+from mechviz.wire.atlas import SHORT, layers_of, pack_atlas, pack_layer, pack_points
 from mechviz.wire.attention import (
     EDGE_CAP,
     EDGE_MASS,
@@ -24,9 +25,12 @@ from mechviz.wire.attention import (
 from mechviz.wire.buffers import Packed, bytes_of, describe, to_bytes
 from mechviz.wire.cells import EMPTY, EXACT, PREVIEW, grid_key, pack_cells, pack_grid
 from mechviz.wire.curves import pack_curve_values, pack_curves
+from mechviz.wire.hiding import without_texts
 from mechviz.wire.pairs import BUCKETS, LISTED, changed_part, listed, originals, pack_opened, pack_pairs, short
 from mechviz.wire.parts import pack_parts
+from mechviz.wire.passages import pack_passage_texts, pack_passages
 from mechviz.wire.ranking import pack_ranking, pack_rivals, snippet
+from mechviz.wire.relation import pack_candidates, pack_relation
 from mechviz.wire.scorecard import pack_scorecard
 from mechviz.wire.spec import (
     FORMAT,
@@ -39,11 +43,28 @@ from mechviz.wire.spec import (
     pack_ranked,
     ranks,
     with_held,
-    without_texts,
 )
 from mechviz.wire.study import confidence_of, is_heads, labels_of, min_change_of, pack_groups, pack_study, pack_study_cells
+from mechviz.wire.tensor import (
+    AXES,
+    MOST_DIMS,
+    REDUCTIONS,
+    Roles,
+    check_roles,
+    first_roles,
+    pack_slice,
+    pack_tensor,
+    pack_whole,
+    reduced,
+    slice_key,
+)
+from mechviz.wire.tensor import (
+    labels_of as labels_of_dim,
+)
+from mechviz.wire.tree import pack_tree
 
 __all__ = [
+    "AXES",
     "BUCKETS",
     "EDGE_CAP",
     "EDGE_MASS",
@@ -51,26 +72,36 @@ __all__ = [
     "EXACT",
     "FORMAT",
     "LISTED",
+    "MOST_DIMS",
     "PREVIEW",
+    "REDUCTIONS",
     "RUNS",
+    "SHORT",
     "Head",
     "Packed",
     "Patterns",
+    "Roles",
     "banners",
     "bytes_of",
     "changed_part",
+    "check_roles",
     "confidence_of",
     "describe",
+    "first_roles",
     "gate_message",
     "grid_key",
     "is_heads",
     "labels_of",
+    "labels_of_dim",
     "largest_differences",
+    "layers_of",
     "listed",
     "max_pool",
     "min_change_of",
     "originals",
+    "pack_atlas",
     "pack_attention",
+    "pack_candidates",
     "pack_cells",
     "pack_circuit",
     "pack_circuit_alone",
@@ -80,22 +111,33 @@ __all__ = [
     "pack_groups",
     "pack_head",
     "pack_heads",
+    "pack_layer",
     "pack_matrices",
     "pack_matrix",
     "pack_opened",
     "pack_pairs",
     "pack_parts",
+    "pack_passage_texts",
+    "pack_passages",
     "pack_patching",
+    "pack_points",
     "pack_ranked",
     "pack_ranking",
+    "pack_relation",
     "pack_rivals",
     "pack_scorecard",
     "pack_scores",
+    "pack_slice",
     "pack_study",
     "pack_study_cells",
+    "pack_tensor",
     "pack_thumbs",
+    "pack_tree",
+    "pack_whole",
     "ranks",
+    "reduced",
     "short",
+    "slice_key",
     "snippet",
     "strongest_edges",
     "to_bytes",

@@ -9,19 +9,13 @@ from numpy.typing import NDArray
 
 from mechviz.results.curves import Curves
 from mechviz.wire.buffers import Packed
-from mechviz.wire.spec import frame_of
+from mechviz.wire.spec import bare
 
 
 def pack_curves(curves: Curves) -> dict[str, Any]:
     """Return the spec of curves: what axes, curves and lines are called, and the places of the x axis."""
     return {
-        **frame_of("curves", {}),
-        "query": "",
-        "doc": "",
-        "grids": [],
-        "stacks": [],
-        "texts": {},
-        "text": "",
+        **bare("curves", {}),
         "curves": {
             "x": curves.x,
             "y": curves.y,

@@ -6,7 +6,7 @@ from typing import Any
 
 from mechviz.results.scorecard import ROW_COLUMNS, Scorecard
 from mechviz.wire.pairs import LISTED
-from mechviz.wire.spec import finite, frame_of
+from mechviz.wire.spec import bare, finite
 
 
 def pack_scorecard(card: Scorecard, opens: bool) -> dict[str, Any]:
@@ -22,16 +22,10 @@ def pack_scorecard(card: Scorecard, opens: bool) -> dict[str, Any]:
         {name: str(value) if name in ("axiom", "group", "value") else finite(float(value)) for name, value in row.items()}
         for row in card.rows[list(ROW_COLUMNS)].to_dict("records")
     ]
-    spec = frame_of("scorecard", dict(card.provenance))
+    spec = bare("scorecard", card.provenance)
     return {
         **spec,
         "ranker": {**spec["ranker"], "name": card.ranker},
-        "query": "",
-        "doc": "",
-        "grids": [],
-        "stacks": [],
-        "texts": {},
-        "text": "",
         "scorecard": {
             "rows": rows,
             "dropped": {

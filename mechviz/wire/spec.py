@@ -45,8 +45,8 @@ def pack_patching(results: Sequence[PatchResult]) -> dict[str, Any]:
         "stacks": list(stacks.values()),
         "texts": {
             pair.stack: {
-                "base": _tokens(pair.base),
-                "source": _tokens(pair.source),
+                "base": tokens_of(pair.base),
+                "source": tokens_of(pair.source),
                 "alignment": list(pair.alignment.kinds),
                 "classes": list(pair.classes()),
             }
@@ -65,7 +65,7 @@ def pack_attention(result: AttentionResult) -> dict[str, Any]:
         "grids": [],
         "stacks": [_stack(shape) for shape in result.stacks],
         "texts": {
-            name: {"base": _tokens(tokens), "source": None, "alignment": ["equal"] * len(tokens), "classes": None}
+            name: {"base": tokens_of(tokens), "source": None, "alignment": ["equal"] * len(tokens), "classes": None}
             for name, tokens in result.tokens.items()
         },
         "text": result.main.text,
@@ -100,14 +100,8 @@ def with_held(spec: Mapping[str, Any], packed: Sequence[Packed]) -> dict[str, An
 def pack_ranked(result: RankingResult) -> dict[str, Any]:
     """Return the spec of a ranked list alone."""
     return {
-        **frame_of("ranking", dict(result.provenance)),
-        "query": result.query,
-        "doc": "",
+        **bare("ranking", result.provenance, result.query),
         "perturbation": result.perturbation,
-        "grids": [],
-        "stacks": [],
-        "texts": {},
-        "text": "",
         "ranking": pack_ranking(result),
     }
 
@@ -116,56 +110,11 @@ def pack_circuit_alone(circuit: Circuit) -> dict[str, Any]:
     """Return the spec of a circuit alone."""
     pair = circuit.pair
     return {
-        **frame_of("circuit", dict(circuit.provenance)),
-        "query": pair.query,
+        **bare("circuit", circuit.provenance, pair.query),
         "doc": pair.doc,
         "perturbation": pair.perturbation,
-        "grids": [],
-        "stacks": [],
-        "texts": {},
-        "text": "",
         "circuit": pack_circuit(circuit),
     }
-
-
-def without_texts(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a spec in which no word of the user's texts is left: tokens are numbered, everything else is left out."""
-    hidden = "(left out)"
-    if spec["kind"] == "curves":  # numbers and the names of axes, no text that a ranker read
-        return dict(spec)
-    if spec["kind"] in ("study", "scorecard"):
-        return {**spec, "held": {key: _listed_without_texts(key, entry) for key, entry in spec["held"].items()}}
-    anybodys = not spec["ranker"]["kind"]  # where no ranker read the tokens, nobody knows which of them are not the user's
-
-    def numbered(tokens: dict[str, Any] | None) -> dict[str, Any] | None:
-        if tokens is None:
-            return None
-        shown = [
-            str(position) if segment in ("doc", "query") or anybodys else label
-            for position, (segment, label) in enumerate(zip(tokens["segments"], tokens["labels"], strict=True))
-        ]
-        return {**tokens, "labels": shown, "strings": shown, "spaces": [1] * len(shown)}
-
-    texts = {name: {**text, **{run: numbered(text[run]) for run in ("base", "source")}} for name, text in spec["texts"].items()}
-    ends = ("query_labels", "key_labels")
-    stacks = [
-        {**stack, **{end: list(map(str, range(len(stack[end])))) for end in ends if stack[end] and anybodys}}
-        for stack in spec["stacks"]
-    ]
-    ranking = spec.get("ranking")
-    if ranking:
-        ranking = {**ranking, "documents": [{**document, "text": ""} for document in ranking["documents"]]}
-    held = {key: entry for key, entry in spec["held"].items() if key != "parts"}
-    left = {"query": hidden, "doc": hidden, "perturbation": hidden}
-    return {**spec, **left, "texts": texts, "stacks": stacks, "ranking": ranking, "held": held}
-
-
-def _listed_without_texts(key: str, entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the list of pairs, or a pair that was opened, without its texts."""
-    if key == "pairs":
-        empty = {name: [""] * len(entry[name]) for name in ("queries", "docs")}
-        return {**entry, **empty, "changes": [["", ""]] * len(entry["changes"])}
-    return {**entry, "spec": without_texts(entry["spec"])} if key.startswith("pair.") else entry
 
 
 def frame_of(kind: str, provenance: dict[str, str]) -> dict[str, Any]:
@@ -177,6 +126,11 @@ def frame_of(kind: str, provenance: dict[str, str]) -> dict[str, Any]:
         "banners": [],
         "provenance": provenance,
     }
+
+
+def bare(kind: str, provenance: Mapping[str, Any], query: str = "") -> dict[str, Any]:
+    """Return the spec of what has neither grids nor texts of its own."""
+    return {**frame_of(kind, dict(provenance)), "query": query, "doc": "", "grids": [], "stacks": [], "texts": {}, "text": ""}
 
 
 def _patched_stack(result: PatchResult) -> dict[str, Any]:
@@ -272,7 +226,8 @@ def ranks(result: PatchResult) -> dict[str, Any] | None:
     }
 
 
-def _tokens(tokens: Tokens) -> dict[str, Any]:
+def tokens_of(tokens: Tokens) -> dict[str, Any]:
+    """Return a sequence of tokens as JSON values."""
     return {
         "labels": list(tokens.labels),
         "strings": list(tokens.strings),

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 import mechviz as mv
+from mechviz import snapshot
 from tests.browser.examples import COMPETITORS, DOC, QUERY, change
 from tests.browser.page import EMPTY_PAGE, import_bundle
 from tests.conftest import save_dot
@@ -127,11 +128,11 @@ def open_snapshot(open_page: OpenPage, tmp_path: Path) -> OpenView:
 
 @pytest.fixture
 def open_host(open_page: OpenPage) -> OpenPage:
-    """Open an empty page with the bundle as ``mechviz`` and the fake model of a host as ``FakeModel``."""
+    """Open an empty page with a bundle as ``mechviz`` and the fake model of a host as ``FakeModel``."""
 
-    def open_host(**settings: object) -> Page:
+    def open_host(bundle: str = snapshot.WIDGET, **settings: object) -> Page:
         page = open_page(EMPTY_PAGE, **settings)
-        import_bundle(page)
+        import_bundle(page, bundle)
         return page
 
     return open_host

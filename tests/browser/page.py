@@ -47,9 +47,9 @@ undefined;
 """
 
 
-def import_bundle(page: Page) -> None:
-    """Load the bundle as a host would, and its style sheet."""
-    page.add_style_tag(content=snapshot.stylesheet())
+def import_bundle(page: Page, name: str = snapshot.WIDGET) -> None:
+    """Load a bundle as a host would, and its style sheet."""
+    page.add_style_tag(content=snapshot.stylesheet(name))
     page.evaluate(FAKE_MODEL)
     page.evaluate(
         """async (text) => {
@@ -57,7 +57,7 @@ def import_bundle(page: Page) -> None:
           globalThis.mechviz = (await import(url)).default;
           URL.revokeObjectURL(url);
         }""",
-        snapshot.bundle(),
+        snapshot.bundle(name),
     )
 
 
@@ -65,7 +65,7 @@ def encoded(named: dict[str, bytes]) -> dict[str, str]:
     return {name: base64.b64encode(data).decode() for name, data in named.items()}
 
 
-def traits_of(view: mv.views.PatchingView, **progress: object) -> dict[str, Any]:
+def traits_of(view: mv.views.View, **progress: object) -> dict[str, Any]:
     """A view's traits for a `FakeModel` or `mount_snapshot`, with another progress if asked."""
     return {
         "spec": view.spec,

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 import mechviz as mv
 from mechviz.views.reader import Layers
-from tests import golden, many_pairs
+from tests import golden, golden_probes, many_pairs
 from tests.browser.page import unguarded
 from tests.cases import CASES
 
@@ -37,6 +37,11 @@ def views(dot, opened, tmp_path_factory):
         "circuit": mv.show_patching(toy, *texts, circuit=mv.circuit(toy, *texts), wait=True),
         "attention": mv.show_attention(dot, QUERY, DOC),
         "curves": mv.views.curves(golden.golden_curves()),
+        "passages": mv.views.passages(golden_probes.golden_passages()),
+        "tree": mv.views.tree(golden_probes.golden_tree()),
+        "relation": mv.views.relation(golden_probes.golden_relation()),
+        "tensor": mv.views.tensor(golden_probes.golden_tensor()),
+        "atlas": mv.views.atlas(golden_probes.golden_atlas(), find="rock"),
         "ranking": mv.show_ranking(dot, QUERY, [DOC, "Lava is hot.", "Tea is warm."], perturb=CHANGE, grades=[2, 0, 1]),
         "grid": mv.views.from_arrays(
             None,
@@ -50,6 +55,7 @@ def views(dot, opened, tmp_path_factory):
 
 
 VIEWS = ["patching", "monot5", "circuit", "attention", "ranking", "grid", "study", "classes", "scorecard", "curves"]
+VIEWS += ["passages", "tree", "relation", "tensor", "atlas"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

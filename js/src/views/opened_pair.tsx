@@ -51,10 +51,8 @@ export function OpenedPair({ number, view }: Props) {
         </div>
       ) : (
         <p class="mv-opening" role="status">
-          <progress aria-label="running the ranker" />{" "}
-          {load?.status === "late"
-            ? "still running the ranker on this pair…"
-            : "running the ranker on this pair…"}
+          <progress aria-label="running the ranker" /> {load?.status === "late" && "still "}running the ranker
+          on this pair…
         </p>
       )}
     </section>
@@ -66,7 +64,7 @@ type InsideProps = { opened: Snapshot; number: number; view: ComponentType };
 function Inside({ opened, number, view: View }: InsideProps) {
   const outer = useView();
   const [inner] = useState(() =>
-    connect(insideModel(outer.model, number, opened, outer.store.get("progress").live)),
+    connect(insideModel(outer.model, number, opened, outer.store.get("progress").live), outer.decoders),
   );
   useLayoutEffect(() => {
     const follow = (key: "width" | "dark") => {
