@@ -150,7 +150,7 @@ def test_a_curve_of_integers_is_one_too():
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 def test_colours_and_marks_are_those_of_the_view(theme):
-    css = (JS / "style" / "lines.css").read_text()
+    css = (JS / "style" / "controls.css").read_text()
     found = re.findall(r'\[data-series="(\d)"\] \{\s+--series: ([^;]+);', css)
     assert [int(number) for number, _ in found] == list(range(8))
     light, dark = re.split(r'\.mechviz\[data-theme="dark"\]', (JS / "style" / "base.css").read_text())[:2]

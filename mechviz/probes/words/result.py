@@ -207,7 +207,7 @@ class WordExplanation:
             unit=f"effect of the {self.unit} on the {self.target_unit}",
             signed=True,
             title=f"Which {self.unit}s decide: {self.target}",
-            note=f"Words of the {_SIDES[self.side]}; more is better for the document. Away means: {self.masker}.",
+            note=f"Words of the {_SIDES[self.side]}; more is better for the document.",
             warning=self.warning,
             provenance=dict(self.provenance),
         )
@@ -228,7 +228,7 @@ class WordExplanation:
     def _said(self) -> str:
         parts = [f"{self.target} {self.full:.4g}"]
         if np.isfinite(self.base):
-            parts.append(f"{self.base:.4g} without any {self.unit}")
+            parts.append(f"{self.base:.4g} without any {self.unit} (away: {self.masker})")
         if self.fit is not None:
             parts.append(
                 f"R2 on {self.fit.n} held-out samples {self.fit.weighted_r2:.2f} (weighted), Kendall {self.fit.kendall:.2f}"
