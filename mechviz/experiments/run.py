@@ -75,7 +75,7 @@ def run(name: str, function: Callable[..., Any], folder: str | os.PathLike[str] 
     meta: dict[str, Any] = {
         "name": name,
         "state": "running",
-        "started": started.isoformat(timespec="seconds"),
+        "started": started.isoformat(timespec="microseconds"),
         "settings": described,
         "seed": seed,
         "settings_sha256": own,

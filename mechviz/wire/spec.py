@@ -128,9 +128,11 @@ def frame_of(kind: str, provenance: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def bare(kind: str, provenance: Mapping[str, Any], query: str = "") -> dict[str, Any]:
+def bare(kind: str, provenance: Mapping[Any, Any], query: str = "") -> dict[str, Any]:
     """Return the spec of what has neither grids nor texts of its own."""
-    return {**frame_of(kind, dict(provenance)), "query": query, "doc": "", "grids": [], "stacks": [], "texts": {}, "text": ""}
+    # Anybody's provenance: what JSON does not have is told in words.
+    told = {str(key): value if isinstance(value, (str, int, float)) else str(value) for key, value in provenance.items()}
+    return {**frame_of(kind, told), "query": query, "doc": "", "grids": [], "stacks": [], "texts": {}, "text": ""}
 
 
 def _patched_stack(result: PatchResult) -> dict[str, Any]:

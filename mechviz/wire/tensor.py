@@ -114,9 +114,8 @@ def pack_tensor(array: xr.DataArray, title: str, whole: bool) -> dict[str, Any]:
     for dim in array.dims:
         labels, words = labels_of(array, dim)
         dims.append({"name": str(dim), "size": array.sizes[dim], "labels": labels, "words": words})
-    provenance = {str(key): value if isinstance(value, (str, int, float)) else str(value) for key, value in array.attrs.items()}
     return {
-        **bare("tensor", provenance, title),
+        **bare("tensor", array.attrs, title),
         "tensor": {"name": str(array.name or "value"), "dims": dims, "whole": whole, "start": first_roles(array)},
     }
 
