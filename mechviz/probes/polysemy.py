@@ -138,13 +138,13 @@ class Polysemy:
             provenance=self.provenance,
         )
 
-    def show(self, word: str | None = None, theme: str = "auto") -> CurvesView | PassagesView:
-        """Return curves over layers as a view, or the senses of a word in the last layer."""
+    def show(self, word: str | None = None, layer: int | None = None, theme: str = "auto") -> CurvesView | PassagesView:
+        """Return curves over layers as a view, or the senses of a word in a layer (default the last)."""
         from mechviz import views
 
         if word is None:
             return views.curves(self.curves(), theme=theme)
-        return views.passages(self.senses(word), theme=theme)
+        return views.passages(self.senses(word, layer), theme=theme)
 
     def _rows(self, word: str) -> pd.DataFrame:
         wanted = "".join(terms(word)) if isinstance(word, str) else word
@@ -220,7 +220,8 @@ def polysemy(
     Notes
     -----
     A word with another form in the texts (its plural) has that as the nearest neighbour of most uses, which makes all numbers of
-    neighbours small: compare words of one kind. Memory is 4 bytes a use, layer and feature. The neighbour-space view of polysemy
+    neighbours small: compare words of one kind. Senses are clusters, of whatever the layer holds: where a vector is added for every
+    position, they can be places in the text, however sure ``sense_p`` is. Read their examples. Memory is 4 bytes a use, layer and feature. The neighbour-space view of polysemy
     is Arrakis's (Srivastava), who promised it.
     """
     check_ranker(ranker)
