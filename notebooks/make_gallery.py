@@ -231,8 +231,8 @@ _INDEX = """<!doctype html>
 <div class="all">
 <header>
 <h1>See and test why a neural ranker scores a document as it does</h1>
-<p>Thirteen tutorials of mechviz. Each picture opens as a page to explore; the notebook behind it runs on a laptop, on rankers that
-come with the package, without a network.</p>
+<p>Thirteen tutorials of mechviz. Each picture opens as a page to explore; the notebook behind it runs on a laptop, on rankers
+that come with the package, without a network.</p>
 </header>
 <main><ol>
 {cards}

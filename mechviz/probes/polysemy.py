@@ -220,9 +220,9 @@ def polysemy(
     Notes
     -----
     A word with another form in the texts (its plural) has that as the nearest neighbour of most uses, which makes all numbers of
-    neighbours small: compare words of one kind. Senses are clusters, of whatever the layer holds: where a vector is added for every
-    position, they can be places in the text, however sure ``sense_p`` is. Read their examples. Memory is 4 bytes a use, layer and feature. The neighbour-space view of polysemy
-    is Arrakis's (Srivastava), who promised it.
+    neighbours small: compare words of one kind. Senses are clusters of whatever the layer holds: where a vector is added for
+    every position, they can be places in the text, however sure ``sense_p`` is. Read their examples. Memory is 4 bytes a use,
+    layer and feature. The neighbour-space view of polysemy is Arrakis's (Srivastava), who promised it.
     """
     check_ranker(ranker)
     if search not in METHODS:

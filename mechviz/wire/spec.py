@@ -131,7 +131,9 @@ def frame_of(kind: str, provenance: dict[str, str]) -> dict[str, Any]:
 def bare(kind: str, provenance: Mapping[Any, Any], query: str = "") -> dict[str, Any]:
     """Return the spec of what has neither grids nor texts of its own."""
     # Anybody's provenance: what JSON does not have is told in words.
-    told = {str(key): value if isinstance(value, (str, int, float)) else str(value) for key, value in provenance.items()}
+    told: dict[str, Any] = {
+        str(key): value if isinstance(value, (str, int, float)) else str(value) for key, value in provenance.items()
+    }
     return {**frame_of(kind, told), "query": query, "doc": "", "grids": [], "stacks": [], "texts": {}, "text": ""}
 
 
