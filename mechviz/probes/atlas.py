@@ -32,7 +32,7 @@ _BEGINNING, _AROUND = 90, 5
 _NEIGHBOURS = 15
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Atlas(results.Atlas):
     """The layout, its points and its cells; see `mechviz.results.Atlas`."""
 
