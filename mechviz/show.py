@@ -17,6 +17,7 @@ from mechviz.patching.reading import Reading, attention_result, read
 from mechviz.rankers import Ranker
 from mechviz.rankers.checks import check_docs
 from mechviz.rankers.parts import score_parts
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import check_ranker
 from mechviz.results import Circuit, Pair, RankingResult
 from mechviz.text.checks import check_text
@@ -260,7 +261,7 @@ def _ranked(ranker: Ranker, query: str, docs: Sequence[str], perturb: object, gr
         changed=changed,
         perturbation=name,
         grades=None if grades is None else tuple(map(int, grades)),
-        provenance={"ranker": ranker.name, "ranker_kind": ranker.kind, "weights_sha256": ranker.weight_hash()},
+        provenance=provenance_of(ranker),
     )
 
 

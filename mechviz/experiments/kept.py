@@ -30,9 +30,10 @@ def keep(into: Path, name: str, value: Any, meta: dict[str, Any]) -> None:
         if fits(value):
             file = f"{FOLDER}/{name}{suffix}"
             (into / FOLDER).mkdir(exist_ok=True)
+            table = value.to_dataframe() if kind == "frame" else value
             with replacing(into / file) as part:
-                write(value, part)
-            meta["kept"][name] = {"kind": kind, "file": file, "class": _class(value), "sha256": _digest(value)}
+                write(table, part)
+            meta["kept"][name] = {"kind": kind, "file": file, "class": _class(value), "sha256": _digest(table)}
             return
     meta["values"][name] = repr(value)
     meta.setdefault("left_out", []).append(name)
@@ -71,10 +72,10 @@ def _digest(value: Any) -> str:
         value = value.to_dataset(name="value")
     if isinstance(value, xr.Dataset):
         for name, array in sorted(value.variables.items(), key=lambda item: str(item[0])):
-            found.update(f"{name} {array.dims} {array.dtype}".encode() + _bytes(array.values))
+            found.update(f"{name} {array.dims} {array.dtype}".encode() + bytes_of(array.values))
     elif isinstance(value, (np.ndarray, np.generic)):
-        found.update(f"{value.shape} {value.dtype}".encode() + _bytes(np.asarray(value)))
-    elif isinstance(value, pd.DataFrame) or _has_table(value):
+        found.update(f"{value.shape} {value.dtype}".encode() + bytes_of(np.asarray(value)))
+    elif isinstance(value, pd.DataFrame) or _has_table(value):  # a result that saves itself may have a table too
         table = value if isinstance(value, pd.DataFrame) else value.to_dataframe()
         found.update(table.to_json(orient="split", double_precision=15).encode())
     else:
@@ -82,7 +83,8 @@ def _digest(value: Any) -> str:
     return found.hexdigest()
 
 
-def _bytes(array: NDArray[Any]) -> bytes:
+def bytes_of(array: NDArray[Any]) -> bytes:
+    """Return what an array holds, to be hashed: equal arrays have equal bytes, also of objects."""
     return repr(array.tolist()).encode() if array.dtype.hasobject else np.ascontiguousarray(array).tobytes()
 
 
@@ -122,7 +124,7 @@ _WAYS: tuple[tuple[str, Callable[[Any], bool], str, Callable[[Any, Path], Any]],
     ("table", lambda value: isinstance(value, pd.DataFrame), ".parquet", lambda value, path: value.to_parquet(path)),
     ("view", lambda value: callable(getattr(value, "to_html", None)), ".html", lambda value, path: value.to_html(path)),
     ("saved", _saves, "", lambda value, path: value.save(path)),
-    ("frame", _has_table, ".parquet", lambda value, path: value.to_dataframe().to_parquet(path)),
+    ("frame", _has_table, ".parquet", lambda table, path: table.to_parquet(path)),
 )
 _READERS: dict[str, Callable[[Path, dict[str, str]], Any]] = {
     "array": lambda path, _: xr.load_dataarray(path),

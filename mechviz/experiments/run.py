@@ -23,7 +23,7 @@ import numpy as np
 import mechviz
 from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.experiments.folder import META, Run, load
-from mechviz.experiments.kept import keep
+from mechviz.experiments.kept import bytes_of, keep
 from mechviz.files import replacing
 
 _NAME = re.compile(r"[\w][\w .-]*")
@@ -119,7 +119,7 @@ def described_setting(value: Any) -> Any:
     if isinstance(value, np.generic):
         return described_setting(value.item())
     if isinstance(value, np.ndarray):
-        digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        digest = hashlib.sha256(bytes_of(value)).hexdigest()
         return {"array": list(value.shape), "dtype": str(value.dtype), "sha256": digest}
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # an address would make two equal runs differ
 

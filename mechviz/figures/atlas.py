@@ -70,7 +70,7 @@ def atlas_svg(atlas: Atlas, theme: str = "light") -> str:
     held = f", {percent(share)} of the variance" if np.isfinite(share) else ""
     said = f"{len(placed):,} {atlas.level}s, {atlas.method}{held}"
     drawn.append(text(MARGIN + _SIDE, bottom + 9, said, text_anchor="end", fill=colours.muted, font_size=11))
-    layer = int(wire.layers_of(atlas)[-1])
+    layer = int(wire.layers_of(atlas.layout)[-1])
     facts = {"layer": str(layer), "method": atlas.method, "points": str(len(placed))}
     frame = Frame(f"{atlas.level.capitalize()}s as layer {layer} places them", atlas.provenance, facts=facts)
     return frame.picture(_SIDE + 2 * MARGIN, bottom + 20 + MARGIN, colours, drawn)
@@ -141,7 +141,7 @@ def _pixels(
 
 def _terms(atlas: Atlas, corner: list[float], far: list[float], theme: Theme) -> list[Element]:
     """Write the terms of the fullest cells where they touch no other."""
-    cells = atlas.cells[atlas.cells["layer"] == wire.layers_of(atlas)[-1]]
+    cells = atlas.cells[atlas.cells["layer"] == wire.layers_of(atlas.layout)[-1]]
     if not len(cells):
         return []
     cells = cells[cells["n"] >= _LEAST * cells["n"].max()].sort_values("n", ascending=False, kind="stable")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mechviz.figures.colour import Theme, diverging, hexed, ink_on, sequential
 from mechviz.figures.svg import Element, Look, group, line, path, rect, text
 from mechviz.figures.values import Values
-from mechviz.figures.words import plain, width_of
+from mechviz.figures.words import digits_for, plain, signed, width_of
 
 #: Cells smaller than this get no sign, and those smaller than the other no mark at all but their colour.
 GLYPH_FROM = 16.0
@@ -160,6 +160,14 @@ def ramp(x: float, y: float, colours: NDArray[np.uint8], words: tuple[str, str, 
         text(x + RAMP / 2, y + 21, words[1], text_anchor="middle", **muted),
         text(x + RAMP, y + 21, words[2], text_anchor="end", **muted),
     ]
+
+
+def value_ramp(x: float, y: float, limit: float, both: bool, theme: Theme) -> list[Element]:
+    """Draw the scale of colours of values, from -limit to limit if they go both ways, else from 0."""
+    digits = digits_for(limit)
+    if both:
+        return ramp(x, y, diverging_steps(theme), (signed(-limit, digits), "0", signed(limit, digits)), theme)
+    return ramp(x, y, sequential_steps(theme), ("0", "", plain(limit, digits)), theme)
 
 
 def legend(

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from mechviz.errors import InputTypeError, shown
-from mechviz.figures.cells import diverging_steps, ramp, sequential_steps
+from mechviz.figures.cells import value_ramp
 from mechviz.figures.colour import Theme, diverging, hexed, ink_on, sequential, theme_named
 from mechviz.figures.frame import HEADING, MARGIN, Frame, notes
 from mechviz.figures.labels import placed
 from mechviz.figures.svg import Element, Look, line, rect, text
+from mechviz.figures.values import colour_limit
 from mechviz.figures.words import cut, digits_for, letters, plain, signed, width_of
 from mechviz.results import Passage, Passages
 
@@ -51,10 +52,8 @@ def passages_svg(passages: Passages, theme: str = "light") -> str:
     digits = digits_for(limit)
     words: Words = (lambda value: signed(value, digits)) if passages.signed else (lambda value: plain(value, digits))
     y = MARGIN + HEADING + 4
-    steps = diverging_steps(colours) if passages.signed else sequential_steps(colours)
-    ends = (words(-limit), "0", words(limit)) if passages.signed else ("0", "", words(limit))
     drawn = [text(MARGIN, y + 9, cut(passages.unit, _WIDTH, 12))]
-    drawn += ramp(MARGIN + width_of(cut(passages.unit, _WIDTH - 260, 12), 12) + 16, y, steps, ends, colours)
+    drawn += value_ramp(MARGIN + width_of(cut(passages.unit, _WIDTH - 260, 12), 12) + 16, y, limit, passages.signed, colours)
     y += 40
     first, taken = notes([passages.warning], MARGIN, y, _WIDTH - 2 * MARGIN, colours)
     drawn += first
@@ -80,11 +79,8 @@ def passages_svg(passages: Passages, theme: str = "light") -> str:
 
 
 def limit_of(passages: Passages) -> float:
-    """Return where the colours end: the 99th percentile of the sizes, so that one huge value does not fade all others."""
-    every = [one.values for group in passages.groups for one in group.passages]
-    sizes = np.abs(np.concatenate([np.zeros(0, np.float32), *every]).astype(np.float64))
-    sizes = sizes[np.isfinite(sizes)]
-    return (float(np.percentile(sizes, 99)) or float(sizes.max())) if sizes.size else 0.0
+    """Return where the colours of all groups end."""
+    return colour_limit(np.concatenate([np.zeros(0), *(one.values for group in passages.groups for one in group.passages)]))
 
 
 def parts_of(one: Passage) -> list[tuple[int, int]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mechviz import wire
 from mechviz.errors import InputTypeError, shown
-from mechviz.figures.cells import diverging_steps, ramp
+from mechviz.figures.cells import value_ramp
 from mechviz.figures.colour import Theme, diverging, hexed, theme_named
 from mechviz.figures.frame import HEADING, MARGIN, Frame, notes
 from mechviz.figures.labels import placed, token_words
 from mechviz.figures.svg import Element, Look, path, rect, text
-from mechviz.figures.words import cut, digits_for, signed
+from mechviz.figures.values import colour_limit
+from mechviz.figures.words import cut
 from mechviz.results import RelationResult
 
 _ROW = 19.0
@@ -147,9 +149,8 @@ def _heads(result: RelationResult, x: float, y: float, theme: Theme) -> tuple[li
     """Draw what the detector weighs each head by, both ways together; return also the height."""
     values = result.weights.values.astype(np.float64).sum(axis=2)
     layers, heads = values.shape
-    limit = float(np.percentile(np.abs(values), 99)) or float(np.abs(values).max())
-    digits = digits_for(limit)
-    numbers = result.weights["layer"].values if "layer" in result.weights.coords else np.arange(layers)
+    limit = colour_limit(values)
+    numbers = wire.layers_of(result.weights)
     muted: Look = {"fill": theme.muted, "font_size": 11}
     drawn = [text(x, y + 10, "Weights of heads, both ways together", font_weight="bold")]
     y += 24
@@ -164,6 +165,5 @@ def _heads(result: RelationResult, x: float, y: float, theme: Theme) -> tuple[li
         text(x + 32 + head * (_CELL + 2) + _CELL / 2, bottom + 12, str(head), text_anchor="middle", **muted)
         for head in range(heads)
     ]
-    ends = (signed(-limit, digits), "0", signed(limit, digits))
-    drawn += ramp(x + 32, bottom + 26, diverging_steps(theme), ends, theme)
+    drawn += value_ramp(x + 32, bottom + 26, limit, True, theme)
     return drawn, layers * (_CELL + 2) + 24 + 60

@@ -9,13 +9,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mechviz import wire
-from mechviz.figures.cells import diverging_steps, ramp, sequential_steps
+from mechviz.figures.cells import value_ramp
 from mechviz.figures.colour import Theme, diverging, sequential, theme_named
 from mechviz.figures.frame import HEADING, MARGIN, Frame
 from mechviz.figures.labels import depth_of, slanted
 from mechviz.figures.raster import raster
 from mechviz.figures.svg import Element, Look, text
-from mechviz.figures.words import cut, digits_for, plain, signed, width_of
+from mechviz.figures.values import colour_limit
+from mechviz.figures.words import cut, width_of
 
 #: Heat maps side by side, and the room of one.
 _FACETS = 4
@@ -53,8 +54,7 @@ def tensor_svg(array: xr.DataArray, title: str = "", theme: str = "light") -> st
     roles = wire.check_roles(array, wire.first_roles(array))
     shown = wire.reduced(array, roles).astype(np.float64)
     both = bool((shown < 0).any())
-    sizes = np.abs(shown[np.isfinite(shown)])
-    limit = (float(np.percentile(sizes, 99)) or float(sizes.max())) if sizes.size else 0.0
+    limit = colour_limit(shown)
     axes = {axis: dim for dim, axis in roles.items() if axis in wire.AXES}
     labels = {axis: _labels(array, dim) for axis, dim in axes.items()}
     facets, rows, columns = shown.shape
@@ -67,13 +67,10 @@ def tensor_svg(array: xr.DataArray, title: str = "", theme: str = "light") -> st
     gutter = max((width_of(label, 11) for label in labels.get("y", [])), default=0.0) + 8
     depth = _depth(labels.get("x", []))
     top = MARGIN + HEADING + 44
-    digits = digits_for(limit)
-    ends = (signed(-limit, digits), "0", signed(limit, digits)) if both else ("0", "", plain(limit, digits))
-    steps = diverging_steps(colours) if both else sequential_steps(colours)
     name = cut(str(array.name or "value"), 300, 12)
     fixed = ", ".join(f"{dim} {_place(array, dim, role)}" for dim, role in roles.items() if role not in wire.AXES)
     drawn = [text(MARGIN, MARGIN + HEADING + 8, name)]
-    drawn += ramp(MARGIN + width_of(name, 12) + 16, MARGIN + HEADING - 1, steps, ends, colours)
+    drawn += value_ramp(MARGIN + width_of(name, 12) + 16, MARGIN + HEADING - 1, limit, both, colours)
     across = min(facets, _FACETS)
     wide = gutter + max(_FOOT, side * columns) + _GAP
     high = side * rows + depth + 50

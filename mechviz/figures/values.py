@@ -125,3 +125,13 @@ def pooled(values: Values, dim: int) -> Values:
         values=np.take_along_axis(values.values, at, dim).squeeze(dim),
         estimates=np.take_along_axis(values.estimates, at, dim).squeeze(dim),
     )
+
+
+def colour_limit(values: NDArray[Any]) -> float:
+    """Return where colours end: the 99th percentile of the sizes, so that one huge value does not fade all others.
+
+    Where that is 0 it is the largest size; 0 where no value is known.
+    """
+    sizes = np.abs(np.asarray(values, dtype=np.float64))
+    sizes = sizes[np.isfinite(sizes)]
+    return (float(np.percentile(sizes, 99)) or float(sizes.max())) if sizes.size else 0.0

@@ -19,6 +19,7 @@ from mechviz.interventions.plan import Plan
 from mechviz.interventions.positions import as_where
 from mechviz.interventions.subspaces import DAS
 from mechviz.patching.pairs import make_pair
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.results import Pair, PatchResult
 
@@ -175,8 +176,7 @@ def search(
     coords = {"site": names, "layer": chosen, "place": there}
     dims = ("site", "layer", "place")
     arrays = [xr.DataArray(values, coords, dims) for values in (accuracy, random)]
-    provenance = {"ranker": ranker.name, "ranker_kind": ranker.kind, "weights_sha256": ranker.weight_hash()}
-    return Search(arrays[0], arrays[1], plans, _example(ranker, given), provenance)
+    return Search(arrays[0], arrays[1], plans, _example(ranker, given), provenance_of(ranker))
 
 
 def _there(ranker: Ranker, given: Sequence[Any], places: Sequence[str], aligned: bool, stack: str) -> list[str]:

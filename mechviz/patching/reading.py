@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import mechviz
 from mechviz.errors import InputError
 from mechviz.patching.runs import Run, keeping, record, through
+from mechviz.rankers.provenance import full_provenance_of
 from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.results import AttentionResult, StackShape
 
@@ -138,13 +138,7 @@ def attention_result(ranker: Ranker, query: str, doc: str, readings: dict[str, R
         tokens={ranker.text_of(stack): reading.runs[0].tokens for stack, reading in readings.items()},
         stacks=tuple(shapes),
         layer=lambda stack, layer: readings[stack].pattern(layer)[0],
-        provenance={
-            "ranker": ranker.name,
-            "ranker_kind": ranker.kind,
-            "ranker_repr": repr(ranker),
-            "weights_sha256": ranker.weight_hash(),
-            "mechviz": mechviz.__version__,
-        },
+        provenance=full_provenance_of(ranker),
     )
 
 

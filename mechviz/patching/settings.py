@@ -11,6 +11,7 @@ from mechviz.patching.metrics import Metric
 from mechviz.patching.sources import SourceLike
 from mechviz.results import DIRECTIONS, Direction
 from mechviz.text import FillerLike
+from mechviz.text.checks import whole_number
 
 METHODS = ("exact", "attribution", "integrated", "hybrid")
 
@@ -76,15 +77,3 @@ def complete(settings: Settings) -> Settings:
     if isinstance(memory, bool) or not isinstance(memory, (int, float)) or memory <= 0:
         raise InputError(f"memory={shown(memory)}; give GiB, above 0")
     return chosen
-
-
-def whole_number(name: str, value: object, least: int = 1) -> int:
-    """Return a whole number that is large enough.
-
-    Raises
-    ------
-    InputError
-    """
-    if type(value) is not int or value < least:
-        raise InputError(f"{name}={shown(value)}; give a whole number, at least {least}")
-    return value

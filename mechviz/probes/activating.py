@@ -14,9 +14,11 @@ from mechviz import results
 from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.interventions.checks import as_array
 from mechviz.interventions.subspaces import Basis
-from mechviz.probes.reading import Read, Text, provenance_of, read
+from mechviz.probes.reading import Read, Text, read
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.results import Passage, PassageGroup
+from mechviz.text.checks import whole_number
 from mechviz.text.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -117,8 +119,7 @@ def activating(
     """
     check_ranker(ranker)
     for name, number, least in (("n", n, 1), ("around", around, 0)):
-        if type(number) is not int or number < least:
-            raise InputError(f"{name}={shown(number)}; give a whole number, at least {least}")
+        whole_number(name, number, least)
     hooks, measure, said = _measured(ranker, what)
     best: list[tuple[float, int, Passage]] = []  # the number is negative, so that the heap never compares passages
     count = 0

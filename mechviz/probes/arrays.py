@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mechviz.errors import InputError, shown
-from mechviz.probes.reading import Read, Text, provenance_of, read
+from mechviz.probes.reading import Read, Text, read
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker, check_ranker
+from mechviz.rankers.stack import Stack
 
 #: Dims of a site's activation in one text, without the layer.
 DIMS = {
@@ -51,28 +54,52 @@ def array(ranker: Ranker, what: str, text: Text, truncate: bool = False) -> xr.D
     InputError
         No such site in this ranker.
     """
+    return arrays(ranker, (what,), text, truncate)[0]
+
+
+def arrays(ranker: Ranker, whats: Sequence[str], text: Text, truncate: bool = False) -> list[xr.DataArray]:
+    """Return several from one run; see `array`."""
     check_ranker(ranker)
+    part = ranker.stack(ranker.stack_of("doc"))
+    sites = {what: _sites(part, what) for what in whats}
+    (one,) = read(
+        ranker, [text], list(part.places(dict.fromkeys(site for own in sites.values() for site in own))), truncate=truncate
+    )
+    return [_made(part, what, one, ranker) for what in whats]
+
+
+def _sites(part: Stack, what: str) -> tuple[str, ...]:
+    """Return the sites that an array is made of."""
     if what not in (*DIMS, *MADE):
         raise InputError(f"what={shown(what)}; it is one of {', '.join(map(repr, (*DIMS, *MADE)))}")
-    part = ranker.stack(ranker.stack_of("doc"))
     sites = {"head_out": ("z",), "weighted_pattern": ("pattern", "v")}.get(what, (what,))
     missing = [site for site in sites if not part.offers(site)]
     if missing:
         raise InputError(f"{what!r}: this ranker's layers have no {missing[0]}")
-    hooks = {site: [part.hook(layer, site) for layer in range(part.n_layers)] for site in sites}
-    (one,) = read(ranker, [text], [hook for own in hooks.values() for hook in own], truncate=truncate)
-    found = {site: np.stack([one.arrays[hook] for hook in own]) for site, own in hooks.items()}
-    weights = [part.w_o(layer).detach().float().cpu().numpy() for layer in range(part.n_layers)]
+    return sites
+
+
+def _made(part: Stack, what: str, one: Read, ranker: Ranker) -> xr.DataArray:
+    def found(site: str) -> list[NDArray[np.float32]]:
+        return [one.arrays[part.hook(layer, site)] for layer in range(part.n_layers)]
+
     if what == "head_out":
-        values = np.stack([np.einsum("phd,hdm->phm", z, w) for z, w in zip(found["z"], weights, strict=True)])
-        return _named(values, ("pos", "head", "feature"), what, one, ranker)
+        pairs = zip(found("z"), output_weights(part), strict=True)
+        return _named(
+            np.stack([np.einsum("phd,hdm->phm", z, w) for z, w in pairs]), ("pos", "head", "feature"), what, one, ranker
+        )
     if what == "weighted_pattern":
-        lengths = np.stack([_lengths(v, w) for v, w in zip(found["v"], weights, strict=True)])  # (layer, head, key_pos)
-        return _named(found["pattern"] * lengths[:, :, None], DIMS["pattern"], what, one, ranker)
-    return _named(found[what], DIMS[what], what, one, ranker)
+        lengths = np.stack([moved_lengths(v, w) for v, w in zip(found("v"), output_weights(part), strict=True)])
+        return _named(np.stack(found("pattern")) * lengths[:, :, None], DIMS["pattern"], what, one, ranker)
+    return _named(np.stack(found(what)), DIMS[what], what, one, ranker)
 
 
-def _lengths(v: NDArray[np.float32], w_o: NDArray[np.float32]) -> NDArray[np.float32]:
+def output_weights(part: Stack) -> list[NDArray[np.float32]]:
+    """Return the output projections of the heads, one array a layer, dims (head, d_head, d_model)."""
+    return [part.w_o(layer).detach().float().cpu().numpy() for layer in range(part.n_layers)]
+
+
+def moved_lengths(v: NDArray[np.float32], w_o: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the length of what each head would move from each position, dims (head, key_pos)."""
     shared = len(w_o) // v.shape[1]  # heads that share one value
     moved = np.einsum("phd,hdm->hpm", np.repeat(v, shared, axis=1), w_o)

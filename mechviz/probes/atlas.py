@@ -14,8 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from mechviz import results
 from mechviz.errors import InputError, MechvizError, shown
-from mechviz.probes.reading import Text, provenance_of, read
+from mechviz.probes.labelled import chosen_layers
+from mechviz.probes.places import read_rows
+from mechviz.probes.reading import Text, doc_of, read
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker, check_ranker
+from mechviz.text.checks import whole_number
 from mechviz.text.tokens import Tokens
 from mechviz.text.words import STOPWORDS, terms
 
@@ -99,13 +103,12 @@ def atlas(
     if method not in ("pca", "umap"):
         raise InputError(f"method={shown(method)}; it is 'pca' or 'umap'")
     for name, number, least in (("size", size, 2), ("most", most, 3)):
-        if type(number) is not int or number < least:
-            raise InputError(f"{name}={shown(number)}; give a whole number, at least {least}")
+        whole_number(name, number, least)
     umap = _umap() if method == "umap" else None
     stack = ranker.stack_of("doc")
-    chosen = _layers(layers, ranker.stack(stack).n_layers)
+    chosen = chosen_layers(ranker.stack(stack), layers)
     given = {name: _column(name, values, len(texts)) for name, values in (("scores", scores), ("grades", grades))}
-    vectors, points = _points(ranker, texts, level, chosen, most, batch_size, seed)
+    vectors, points = _points(ranker, texts, level, chosen, most, batch_size, seed, scored=given["scores"] is None)
     if len(points) < 3:
         raise InputError(f"{len(points)} points cannot be laid out in a plane; give at least 3 texts (or use level='token')")
     for name, column in (("scores", "score"), ("grades", "grade")):
@@ -132,20 +135,20 @@ def atlas(
 
 
 def _points(
-    ranker: Ranker, texts: Sequence[Text], level: str, layers: Sequence[int], most: int, batch_size: int, seed: int
+    ranker: Ranker, texts: Sequence[Text], level: str, layers: Sequence[int], most: int, batch_size: int, seed: int, scored: bool
 ) -> tuple[NDArray[np.float32], pd.DataFrame]:
     """Return vectors, dims (point, layer, feature), and the table of points, both in the order of the texts."""
     stack = ranker.stack_of("doc")
     hooks = [ranker.stack(stack).hook(layer, "resid_post") for layer in layers]
     found: list[tuple[int, NDArray[np.float32], list[dict[str, Any]]]] = []
-    for one in read(ranker, texts, hooks, batch_size, scores=True):
+    for one in read(ranker, texts, hooks, batch_size, scores=scored):
         held = np.stack([one.arrays[hook] for hook in hooks], axis=1)  # (pos, layer, feature)
         if level == "document":
-            rows = held[ranker.reads(stack, one.tokens)].mean(axis=0, keepdims=True)
+            rows = held[read_rows(ranker, stack, one.tokens)].mean(axis=0, keepdims=True)
             labels = [{"label": _beginning(texts[one.number]), "term": ""}]
         else:
-            own = one.tokens.positions("doc")
-            rows, labels = held[own], [_in_context(one.tokens, int(pos)) for pos in own]
+            own, spaces = one.tokens.positions("doc"), one.tokens.spaces()
+            rows, labels = held[own], [_in_context(one.tokens, own, spaces, int(pos)) for pos in own]
         found.append((one.number, rows, [{**label, "text": one.number, "score": one.score} for label in labels]))
     found.sort(key=lambda part: part[0])
     vectors = np.concatenate([rows for _, rows, _ in found])
@@ -157,15 +160,13 @@ def _points(
 
 
 def _beginning(text: Text) -> str:
-    doc = " ".join((text[1] if isinstance(text, tuple) else text).split())
+    doc = " ".join(doc_of(text).split())
     return doc if len(doc) <= _BEGINNING else f"{doc[: _BEGINNING - 1]}…"
 
 
-def _in_context(tokens: Tokens, pos: int) -> dict[str, str]:
-    """Return a token with what stands around it."""
-    own = tokens.positions("doc")
+def _in_context(tokens: Tokens, own: NDArray[np.int64], spaces: NDArray[np.bool_], pos: int) -> dict[str, str]:
+    """Return a token with what stands around it of the document, at positions ``own``."""
     near = own[(own >= pos - _AROUND) & (own <= pos + _AROUND)]
-    spaces = tokens.spaces()
     pieces: list[str] = []
     for at in near:
         label = tokens.labels[at]
@@ -219,7 +220,7 @@ def _counts(texts: Sequence[Text], points: pd.DataFrame, level: str) -> tuple[sp
         of_points = [[term] if term and term not in STOPWORDS else [] for term in points["term"]]
     else:
         docs = (texts[number] for number in points["text"])
-        of_points = [[t for t in terms(doc[1] if isinstance(doc, tuple) else doc) if t not in STOPWORDS] for doc in docs]
+        of_points = [[t for t in terms(doc_of(doc)) if t not in STOPWORDS] for doc in docs]
     names = np.array(sorted({term for own in of_points for term in own}) or [""])
     number = {term: at for at, term in enumerate(names.tolist())}
     columns = [number[term] for own in of_points for term in own]
@@ -278,14 +279,6 @@ def _strongest(found: sp.csr_array, row: int, weights: NDArray[np.float64], name
 
 
 # -- what was given --------------------------------------------------------------------------------------------------
-
-
-def _layers(layers: Sequence[int] | None, n_layers: int) -> list[int]:
-    chosen = list(range(n_layers)) if layers is None else list(layers)
-    bad = [layer for layer in chosen if type(layer) is not int or not -n_layers <= layer < n_layers]
-    if bad or not chosen:
-        raise InputError(f"layers={shown(layers)}; give whole numbers from 0 to {n_layers - 1} (this ranker's layers)")
-    return list(dict.fromkeys(layer % n_layers for layer in chosen))
 
 
 def _column(name: str, values: ArrayLike | None, n: int) -> NDArray[np.float64] | None:

@@ -12,9 +12,10 @@ from mechviz import results
 from mechviz.errors import InputError, shown
 from mechviz.probes.contributions import HELD
 from mechviz.probes.frozen import frozen_run
-from mechviz.probes.reading import provenance_of
 from mechviz.probes.tree_shares import Entry, Runs, Source
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker
+from mechviz.text.checks import whole_number
 
 if TYPE_CHECKING:
     from mechviz.views import View
@@ -182,8 +183,7 @@ def attribution_tree(
     Elhage et al., "A mathematical framework for transformer circuits", Transformer Circuits Thread, 2021.
     Sundararajan et al., "Axiomatic attribution for deep networks", ICML 2017.
     """
-    if type(depth) is not int or depth < 0:
-        raise InputError(f"depth={shown(depth)}; give a whole number, at least 0")
+    whole_number("depth", depth, 0)
     if isinstance(least, bool) or not isinstance(least, (int, float)) or not 0 <= least < 1:
         raise InputError(f"least={shown(least)}; give a share from 0, below 1")
     if through not in ("v", "qkv"):

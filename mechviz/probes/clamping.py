@@ -19,10 +19,12 @@ from mechviz.interventions.plan import Plan
 from mechviz.interventions.subspaces import Neurons
 from mechviz.probes.labelled import check_neuron, check_neurons
 from mechviz.probes.neurons import ConceptNeurons
-from mechviz.probes.reading import provenance_of, read
+from mechviz.probes.reading import position_means
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker
 from mechviz.rankers.stack import Stack
 from mechviz.results.curves import Curves
+from mechviz.text.checks import whole_number
 
 if TYPE_CHECKING:
     from mechviz.views import CurvesView
@@ -179,8 +181,7 @@ def clamp_neurons(
     chosen = list(dict.fromkeys(check_neuron(part, neuron) for neuron in neurons))
     if not chosen:
         raise InputError("neurons is empty; give at least one (layer, index)")
-    if type(draws) is not int or draws < 1:
-        raise InputError(f"draws={shown(draws)}; give a whole number, at least 1")
+    whole_number("draws", draws)
     if not (to in ("zero", "mean") if isinstance(to, str) else _is_number(to)):
         raise InputError(f"to={shown(to)}; give 'zero', 'mean', or a number")
     kinds = {CONCEPT: _pairs("concept", concept), OTHER: _pairs("other", other)}
@@ -189,7 +190,9 @@ def clamp_neurons(
         if part.d_mlp < 2 * own:
             raise InputError(f"layer {layer} has {part.d_mlp} neurons: too few to draw {own} others; name fewer neurons")
     pairs = [*kinds[CONCEPT], *kinds[OTHER]]
-    means = _means(ranker, part, pairs, sorted({layer for layer, _ in chosen}), batch_size)
+    hooks = {layer: part.hook(layer, "mlp_post") for layer in sorted({layer for layer, _ in chosen})}
+    by_hook = position_means(ranker, pairs, list(hooks.values()), batch_size)
+    means = {layer: by_hook[hook] for layer, hook in hooks.items()}
     random = np.random.default_rng(seed)
     sets = [chosen, *(_alike(chosen, means, random) for _ in range(draws))]
     changes = [
@@ -230,19 +233,6 @@ def _interventions(
             op = Zero() if to == "zero" else Clamp(float(to), float(to))
             found.append(Intervention(hook, op, positions=positions, subspace=subspace))
     return found
-
-
-def _means(
-    ranker: Ranker, part: Stack, pairs: Sequence[tuple[str, str]], layers: Sequence[int], batch_size: int
-) -> dict[int, NDArray[np.float64]]:
-    """Return the mean activation of every neuron of some layers over all tokens, dims (neuron)."""
-    sums = {layer: np.zeros(part.d_mlp) for layer in layers}
-    count = 0
-    for one in read(ranker, pairs, [part.hook(layer, "mlp_post") for layer in layers], batch_size):
-        count += len(one.tokens)
-        for layer in layers:
-            sums[layer] += one.arrays[part.hook(layer, "mlp_post")].sum(axis=0, dtype=np.float64)
-    return {layer: total / count for layer, total in sums.items()}
 
 
 def _alike(

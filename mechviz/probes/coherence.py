@@ -8,8 +8,9 @@ import xarray as xr
 from torch import nn
 
 from mechviz.errors import InputError, shown
-from mechviz.probes.reading import provenance_of
-from mechviz.rankers.ranker import Ranker, check_ranker
+from mechviz.probes.labelled import check_neurons
+from mechviz.rankers.provenance import provenance_of
+from mechviz.rankers.ranker import Ranker
 from mechviz.rankers.stack import find
 
 
@@ -41,10 +42,7 @@ def neuron_weight_coherence(ranker: Ranker, layer: int, k: int = 50) -> xr.DataA
     InputError
         A ranker without MLPs, no such layer, or a k that is no number from 1 to the number of other neurons.
     """
-    check_ranker(ranker)
-    part = ranker.stack(ranker.stack_of("doc"))
-    if not part.d_mlp:
-        raise InputError(f"{ranker.name} has attention only: its layers have no MLP, and so no neurons")
+    part = check_neurons(ranker)
     if type(layer) is not int or not -part.n_layers <= layer < part.n_layers:
         raise InputError(f"layer={shown(layer)}; this ranker has layers 0 to {part.n_layers - 1}")
     if type(k) is not int or not 1 <= k < part.d_mlp:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.probes.held import Held
-from mechviz.probes.reading import provenance_of
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.rankers.stack import Stack, find
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechviz.errors import InputError, InputTypeError, shown
-from mechviz.probes.occurrences import doc_of, positions_of
-from mechviz.probes.reading import Text
+from mechviz.probes.occurrences import positions_of
+from mechviz.probes.reading import Text, doc_of
 from mechviz.text.checks import check_text
 from mechviz.text.perturb import as_perturbation
 from mechviz.text.statistics import TermStatistics

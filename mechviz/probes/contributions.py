@@ -15,7 +15,7 @@ from torch import Tensor
 from mechviz.errors import InputError, shown
 from mechviz.probes.frozen import FrozenRun, Share, by_source, frozen_run
 from mechviz.probes.held import Written
-from mechviz.probes.reading import provenance_of
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker
 from mechviz.results import AttributionTree, Passage, PassageGroup, Passages
 from mechviz.text.tokens import Tokens

@@ -13,9 +13,10 @@ from mechviz.errors import InputError, shown
 from mechviz.probes.detector_file import load, save
 from mechviz.probes.detector_fit import Fitted, learn, random_twin
 from mechviz.probes.features import Example, Features, examples
-from mechviz.probes.reading import Text, inputs_of, provenance_of
+from mechviz.probes.reading import Text, doc_of, inputs_of
 from mechviz.probes.relations import Relation, check_relation
 from mechviz.probes.report import RelationReport, probabilities, report
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.results.relation import WAYS, RelationResult
 from mechviz.text.perturb.rewrites import check_count, check_seed
@@ -332,7 +333,7 @@ class RelationDetector:
         """Return what each text belongs to."""
         inputs_of(self.ranker, texts)  # a word about texts that are none comes first
         if groups is None:
-            return [text[1] if isinstance(text, tuple) else text for text in texts]
+            return [doc_of(text) for text in texts]
         if isinstance(groups, str) or not isinstance(groups, Sequence) or len(groups) != len(texts):
             raise InputError(f"groups={shown(groups)}; give one a text, {len(texts)} in all")
         return list(groups)

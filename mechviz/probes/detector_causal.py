@@ -21,7 +21,8 @@ from mechviz.probes.detector_figures import Pairs, interval, resampled_ranks, re
 from mechviz.probes.detector_fit import Fitted
 from mechviz.probes.detector_regression import Linear
 from mechviz.probes.features import examples
-from mechviz.probes.reading import Text, inputs_of, provenance_of, read
+from mechviz.probes.reading import Text, position_means
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker
 from mechviz.text.perturb.base import as_perturbation
 from mechviz.text.perturb.rewrites import check_choice, check_count
@@ -284,19 +285,13 @@ def _own(fitted: Fitted, heads: Sequence[Head]) -> Linear:
 def _means(ranker: Ranker, texts: Sequence[Text]) -> dict[int, NDArray[np.float32]]:
     """Return what each head writes on average over all positions of all texts, by layer, dims (head, d_head)."""
     part = ranker.stack(ranker.stack_of("doc"))
-    hooks = {layer: part.hook(layer, "z") for layer in range(part.n_layers)}
-    sums = {layer: np.zeros((part.n_heads, part.d_head)) for layer in hooks}
-    positions = 0
-    for one in read(ranker, texts, list(hooks.values())):
-        positions += len(one.tokens)
-        for layer, hook in hooks.items():
-            sums[layer] += one.arrays[hook].astype(np.float64).sum(axis=0)
-    return {layer: (summed / positions).astype(np.float32) for layer, summed in sums.items()}
+    hooks = [part.hook(layer, "z") for layer in range(part.n_layers)]
+    means = position_means(ranker, texts, hooks)
+    return {layer: means[hook].astype(np.float32) for layer, hook in enumerate(hooks)}
 
 
 def _scored(ranker: Ranker, texts: Sequence[Text], perturb: Any) -> tuple[list[str], list[str], list[str] | None] | None:
     """Return queries, documents and perturbed documents; None where texts have no query."""
-    inputs_of(ranker, texts)
     given = [text for text in texts if isinstance(text, tuple)]
     if not given:
         if perturb is not None:

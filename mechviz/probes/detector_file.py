@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.files import replacing
 from mechviz.probes.detector_fit import Fitted
-from mechviz.probes.reading import provenance_of
 from mechviz.probes.relations import Relation, check_relation, named
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker, check_ranker
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mechviz.errors import InputError, InputTypeError, shown
+from mechviz.probes.arrays import moved_lengths, output_weights
 from mechviz.probes.reading import Read, Text, inputs_of, read
 from mechviz.probes.relation_units import Bools, Units, units_of
 from mechviz.probes.relations import Relation, reads_together
@@ -73,12 +73,15 @@ class Features:
             raise InputError(f"the stack {part.name!r} does not show its attention patterns")
         return [part.hook(layer, site) for site in sites for layer in range(part.n_layers)]
 
-    def attention(self, one: Read, part: Stack, units: Units) -> Floats:
-        """Return the attention between units before it is scaled, dims (layer, head, query unit, key unit)."""
+    def attention(self, one: Read, part: Stack, units: Units, weights: Sequence[Floats]) -> Floats:
+        """Return the attention between units before it is scaled, dims (layer, head, query unit, key unit).
+
+        ``weights`` are the layers' output projections, where lengths are weighed.
+        """
         layers = range(part.n_layers)
         found = np.stack([one.arrays[part.hook(layer, "pattern")] for layer in layers])
         if self.norm_weighted:
-            norms = [_norms(one.arrays[part.hook(layer, "v")], part, layer) for layer in layers]
+            norms = [moved_lengths(one.arrays[part.hook(layer, "v")], weights[layer]) for layer in layers]
             found = found * np.stack(norms)[:, :, None, :]
         if self.offset:
             found = _shifted(found, self.offset)
@@ -212,6 +215,7 @@ def examples(
         known.append(None if one is None else one.known)
     if not running:
         raise InputError(f"none of the {len(texts)} texts can carry the relation {relation.name!r}; give others")
+    weights = output_weights(part) if features.norm_weighted else []
     for found in read(ranker, running, wanted, batch_size=BATCH):
         text = running[found.number]
         own = {"query": text[0], "doc": text[1]} if isinstance(text, tuple) else {"doc": text}
@@ -224,7 +228,7 @@ def examples(
             units,
             allowed,
             None if truth is None else truth & allowed,
-            features.attention(found, part, units),
+            features.attention(found, part, units, weights),
             features,
             cosines,
         )
@@ -233,16 +237,6 @@ def examples(
 def hidden_hooks(part: Stack) -> list[str]:
     """Return the hooks of the hidden states: what enters the first layer, and what leaves each."""
     return [part.hook(0, "resid_pre"), *(part.hook(layer, "resid_post") for layer in range(part.n_layers))]
-
-
-def _norms(v: Floats, part: Stack, layer: int) -> Floats:
-    """Return the length of what each head carries from each position, dims (head, pos)."""
-    with torch.no_grad():
-        w_o = part.w_o(layer).float().cpu().numpy()
-    shared = part.n_heads // v.shape[1]  # one key head may serve several heads
-    carried = np.einsum("phd,hdm->hpm", np.repeat(v, shared, axis=1), w_o)
-    found: Floats = np.linalg.norm(carried, axis=-1).astype(np.float32)
-    return found
 
 
 def _shifted(attention: Floats, offset: int) -> Floats:

@@ -10,11 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mechviz.errors import InputError, shown
-from mechviz.probes.arrays import array
-from mechviz.probes.reading import Text, provenance_of
-from mechviz.rankers.ranker import Ranker, check_ranker
+from mechviz.probes.arrays import arrays
+from mechviz.probes.labelled import check_neurons
+from mechviz.probes.reading import Text
+from mechviz.rankers.provenance import provenance_of
+from mechviz.rankers.ranker import Ranker
 from mechviz.rankers.stack import find, mlp_out_of
 from mechviz.results import Graph
+from mechviz.text.checks import whole_number
 
 VERTICES = ("id", "kind", "layer", "index", "label", "bias", "value")
 EDGES = ("from_id", "to_id", "weight", "kind")
@@ -41,14 +44,8 @@ def graph_of_weights(ranker: Ranker, layers: Sequence[int] | None = None, most: 
     InputError
         A ranker without MLPs, or layers that it does not have.
     """
-    check_ranker(ranker)
-    part = ranker.stack(ranker.stack_of("doc"))
-    if not part.d_mlp:
-        raise InputError(
-            f"{ranker.name!r} has no MLP, so no neurons; see probes.composition for what its heads read of each other"
-        )
-    if type(most) is not int or most < 1:
-        raise InputError(f"most={shown(most)}; give a whole number, at least 1")
+    part = check_neurons(ranker)
+    whole_number("most", most)
     chosen = list(range(part.n_layers)) if layers is None else list(layers)
     if not chosen or any(type(layer) is not int or not 0 <= layer < part.n_layers for layer in chosen):
         raise InputError(f"layers={shown(layers)}; give whole numbers from 0 to {part.n_layers - 1} (this ranker's layers)")
@@ -97,8 +94,7 @@ def graph_of_activations(ranker: Ranker, text: Text, least: float = 0.05, weight
     """
     if isinstance(least, bool) or not isinstance(least, (int, float)) or not least >= 0:
         raise InputError(f"least={shown(least)}; give a number, at least 0")
-    attention = array(ranker, "weighted_pattern" if weighted else "pattern", text)
-    before, after = array(ranker, "resid_pre", text), array(ranker, "resid_post", text)
+    attention, before, after = arrays(ranker, ("weighted_pattern" if weighted else "pattern", "resid_pre", "resid_post"), text)
     stream = np.concatenate([before.values, after.values[-1:]])
     n_layers, n = attention.sizes["layer"], attention.sizes["key_pos"]
     labels = [str(label) for label in attention["key_pos"].values]

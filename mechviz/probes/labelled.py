@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from mechviz.errors import InputError, shown
 from mechviz.probes.concepts import Answer, Concept, Spans, as_concept, with_spans
 from mechviz.probes.occurrences import positions_of
-from mechviz.probes.reading import Text, inputs_of, read
+from mechviz.probes.reading import Read, Text, inputs_of, read
 from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.rankers.stack import Stack
+from mechviz.text.checks import whole_number
 from mechviz.text.tokens import Tokens
 
-Pool = Literal["max", "mean", "span", "cls"]
 POOLS = ("max", "mean", "span", "cls")
 
 
@@ -98,6 +98,7 @@ def labelled(
     most: int,
     batch_size: int,
     seed: int,
+    see: Callable[[Read], None] | None = None,
 ) -> Labelled:
     """Read what layers hold at the examples of a concept, or at positive and negative texts.
 
@@ -115,6 +116,8 @@ def labelled(
     most : int
         Of more tokens than these, half of them positive where there are so many, a random sample is taken.
     batch_size, seed : int
+    see : callable, optional
+        Is shown all that is read.
 
     Raises
     ------
@@ -123,8 +126,7 @@ def labelled(
     check_ranker(ranker)
     if pool not in POOLS:
         raise InputError(f"pool={shown(pool)}; it is one of {', '.join(map(repr, POOLS))}")
-    if type(most) is not int or most < 4:
-        raise InputError(f"most={shown(most)}; give a whole number, at least 4")
+    whole_number("most", most, 4)
     name, given, answers, pointed = _asked(concept, texts, positive, negative)
     stack, inputs = inputs_of(ranker, given)
     tokens = [one[ranker.text_of(stack)] for one in inputs]
@@ -135,7 +137,7 @@ def labelled(
         what = "positive" if len(labels) and labels[0] else "negative"
         raise InputError(f"{name}: all {len(labels)} examples ({level}s) are {what}; give texts of both kinds")
     hooks = [ranker.stack(stack).hook(layer, site) for layer in layers]
-    features = _features(ranker, given, hooks, chosen, pool if level == "text" else "mean", batch_size)
+    features = _features(ranker, given, hooks, chosen, pool if level == "text" else "mean", batch_size, see)
     of = np.array([number for number, _, _ in chosen], dtype=np.int64)
     kinds = [int(tokens[number].ids[at[0]]) if level == "token" else number for number, at, _ in chosen]
     return Labelled(
@@ -207,7 +209,13 @@ def _pooled(tokens: Sequence[Tokens], answers: Sequence[Answer], pointed: Sequen
 
 
 def _features(
-    ranker: Ranker, texts: Sequence[Text], hooks: list[str], chosen: Sequence[_Chosen], pool: str, batch_size: int
+    ranker: Ranker,
+    texts: Sequence[Text],
+    hooks: list[str],
+    chosen: Sequence[_Chosen],
+    pool: str,
+    batch_size: int,
+    see: Callable[[Read], None] | None,
 ) -> NDArray[np.float32]:
     """Return features, dims (example, layer, feature); only texts with examples run."""
     by_text: dict[int, list[int]] = {}
@@ -216,6 +224,8 @@ def _features(
     numbers = sorted(by_text)
     found: NDArray[np.float32] | None = None
     for one in read(ranker, [texts[number] for number in numbers], hooks, batch_size):
+        if see is not None:
+            see(one)
         if found is None:
             found = np.empty((len(chosen), len(hooks), one.arrays[hooks[0]].shape[-1]), dtype=np.float32)
         for row in by_text[numbers[one.number]]:

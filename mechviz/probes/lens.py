@@ -13,15 +13,19 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from torch import Tensor
 
 from mechviz.errors import InputError, InputTypeError, MechvizError, shown
+from mechviz.files import replacing
+from mechviz.probes.features import hidden_hooks
 from mechviz.probes.places import read_rows
-from mechviz.probes.reading import Read, Text, provenance_of, read
+from mechviz.probes.reading import Read, Text, read
 from mechviz.rankers.checks import Inputs
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.results import Curves
+from mechviz.text.checks import whole_number
 
 if TYPE_CHECKING:
     from mechviz.views import CurvesView
@@ -64,7 +68,8 @@ class TunedLens:
     def save(self, path: str | Path) -> None:
         """Write the maps to a safetensors file."""
         tensors = {"weights": self.weights, "biases": self.biases, "error": np.ascontiguousarray(self.error.values)}
-        save_file(tensors, path, metadata=self.provenance)
+        with replacing(path) as part:
+            save_file(tensors, part, metadata=self.provenance)
 
     @classmethod
     def load(cls, path: str | Path) -> TunedLens:
@@ -78,8 +83,8 @@ class TunedLens:
         from safetensors import safe_open
 
         try:
-            tensors = load_file(path)
             with safe_open(path, framework="np") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
                 metadata = file.metadata() or {}
             return cls(tensors["weights"], tensors["biases"], _error(tensors["error"]), dict(metadata))
         except (OSError, SafetensorError, KeyError) as error:
@@ -256,10 +261,9 @@ def tuned_lens(
     check_ranker(ranker)
     if isinstance(held_out, bool) or not isinstance(held_out, (int, float)) or not 0 < held_out < 1:
         raise InputError(f"held_out={shown(held_out)}; give a share between 0 and 1")
-    if type(positions) is not int or positions < 1:
-        raise InputError(f"positions={shown(positions)}; give a whole number, at least 1")
+    whole_number("positions", positions)
     stack = ranker.stack_of("doc")
-    hooks = _hooks(ranker, stack)
+    hooks = hidden_hooks(ranker.stack(stack))
     rng = np.random.default_rng(seed)
     states: dict[int, NDArray[np.float32]] = {}
     for one in sorted(read(ranker, texts, hooks, batch_size), key=lambda one: one.number):
@@ -313,16 +317,10 @@ def _ridges(
         yield weight, means[1] - means[0] @ weight
 
 
-def _hooks(ranker: Ranker, stack: str) -> list[str]:
-    """Return the hooks of the residual stream: before the first layer, and after each."""
-    part = ranker.stack(stack)
-    return [part.hook(0, "resid_pre"), *(part.hook(layer, "resid_post") for layer in range(part.n_layers))]
-
-
 def _hidden(ranker: Ranker, inputs: Inputs, stack: str) -> tuple[Tensor, Tensor]:
     """Return the residual stream of one text, dims (layer, pos, d_model), and which positions are read, dims (1, pos)."""
     kept: dict[str, Tensor] = {}
-    tower, hooks = ranker.towers[stack], _hooks(ranker, stack)
+    tower, hooks = ranker.towers[stack], hidden_hooks(ranker.stack(stack))
 
     def keep(value: Tensor, hook: Any) -> None:
         kept[hook.name] = value.detach()

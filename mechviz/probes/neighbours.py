@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechviz.errors import InputError, MechvizError, shown
+from mechviz.text.checks import whole_number
 
 #: Points beyond which faiss searches.
 MOST_EXACT = 200_000
@@ -134,8 +135,7 @@ def nearest(points: Points, occurrences: NDArray[np.int64], texts: NDArray[np.in
     """
     if method not in METHODS:
         raise InputError(f"method={shown(method)}; it is one of {', '.join(map(repr, METHODS))}")
-    if type(k) is not int or k < 1:
-        raise InputError(f"k={shown(k)}; give a whole number, at least 1")
+    whole_number("k", k)
     own = points.of[occurrences]
     n = len(points.types)
     others = n - np.bincount(points.types)[points.types[own]].min(initial=n)

@@ -67,10 +67,10 @@ def effect_sizes(values: NDArray[np.floating], labels: Bools) -> Floats:
     return found
 
 
-def permutation_p(
+def areas_and_p(
     values: NDArray[np.floating], labels: Bools, draws: int, seed: int, strata: NDArray[np.integer] | None = None
-) -> tuple[Floats, Floats]:
-    """Test every neuron against labels that are dealt again.
+) -> tuple[Floats, Floats, Floats]:
+    """Return the AUC of every neuron, tested against labels that are dealt again.
 
     The statistic is |AUC - 1/2|. The second p is corrected for the number of neurons by the largest statistic of each draw
     (max-T, Westfall and Young 1993): the probability that any neuron does as well.
@@ -88,20 +88,21 @@ def permutation_p(
     Returns
     -------
     tuple of float64 arrays, dims (neuron)
-        p of each neuron alone, and corrected.
+        AUC; p of each neuron alone; p corrected.
     """
     _check(values, labels)
     dealt = _dealt(labels, draws, np.random.default_rng(seed), strata)
     above = np.zeros(values.shape[1])
     largest = np.zeros(draws)
-    observed = np.empty(values.shape[1])
+    found, observed = np.empty(values.shape[1]), np.empty(values.shape[1])
     for part, ranks in _ranks(values):
-        observed[part] = np.abs(_areas(ranks, labels[None])[0] - 0.5)
+        found[part] = _areas(ranks, labels[None])[0]
+        observed[part] = np.abs(found[part] - 0.5)
         under = np.abs(_areas(ranks, dealt) - 0.5)
         above[part] = (under >= observed[part] - _EQUAL).sum(axis=0)
         largest = np.maximum(largest, under.max(axis=1))
     corrected = (largest[:, None] >= observed - _EQUAL).sum(axis=0)
-    return (above + 1) / (draws + 1), (corrected + 1) / (draws + 1)
+    return found, (above + 1) / (draws + 1), (corrected + 1) / (draws + 1)
 
 
 def area_interval(

@@ -15,14 +15,15 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
-from mechviz.errors import InputError, shown
 from mechviz.probes.concepts import Spans
 from mechviz.probes.labelled import check_neuron, check_neurons, chosen_layers, labelled
-from mechviz.probes.neuron_statistics import area_interval, areas, effect_sizes, permutation_p, threshold, tied
+from mechviz.probes.neuron_statistics import area_interval, areas, areas_and_p, effect_sizes, threshold, tied
 from mechviz.probes.occurrences import positions_of
-from mechviz.probes.reading import Text, provenance_of, read
+from mechviz.probes.reading import Read, Text, read
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker
 from mechviz.results.passages import Passage, PassageGroup, Passages
+from mechviz.text.checks import whole_number
 from mechviz.text.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -145,8 +146,7 @@ class ConceptNeurons:
     def passages(self, n: int = 3, contexts: int = 5) -> Passages:
         """Return the held-out texts in which each of the first n neurons is largest, the concept outlined; runs them again."""
         for name, number in (("n", n), ("contexts", contexts)):
-            if type(number) is not int or number < 1:
-                raise InputError(f"{name}={shown(number)}; give a whole number, at least 1")
+            whole_number(name, number)
         chosen = self.neurons(n)
         part = self._ranker.stack(self._ranker.stack_of("doc"))
         hooks = {layer: part.hook(layer, "mlp_post") for layer, _ in chosen}
@@ -231,18 +231,19 @@ def knowledge_probe(
     """
     part = check_neurons(ranker)
     layer, index = check_neuron(part, neuron)
-    if type(contexts) is not int or contexts < 1:
-        raise InputError(f"contexts={shown(contexts)}; give a whole number, at least 1")
-    found = labelled(ranker, None, None, positive, negative, [layer], "mlp_post", pool, 4, batch_size, seed)
-    values, labels = found.features[:, 0, index], found.labels
+    whole_number("contexts", contexts)
     hook = part.hook(layer, "mlp_post")
+    seen: list[tuple[int, Tokens, NDArray[np.float32]]] = []
+
+    def see(one: Read) -> None:
+        seen.append((one.number, one.tokens, one.arrays[hook][:, index].copy()))
+
+    found = labelled(ranker, None, None, positive, negative, [layer], "mlp_post", pool, 4, batch_size, seed, see)
+    values, labels = found.features[:, 0, index], found.labels
     passages: list[tuple[int, Passage]] = []
-    for one in read(ranker, found.texts, hook, batch_size):
-        own = one.arrays[hook][:, index]
-        label = (
-            f"{'positive' if labels[one.number] else 'negative'} text {one.number - (0 if labels[one.number] else labels.sum())}"
-        )
-        passages.append((one.number, _passage(one.tokens, own, found.spans[one.number], label, float(values[one.number]))))
+    for number, tokens, own in seen:
+        label = f"{'positive' if labels[number] else 'negative'} text {number - (0 if labels[number] else labels.sum())}"
+        passages.append((number, _passage(tokens, own, found.spans[number], label, float(values[number]))))
     groups = [
         PassageGroup(title, _largest([passage for number, passage in passages if labels[number] == side], contexts))
         for title, side in (("positive", True), ("negative", False))
@@ -324,20 +325,19 @@ def find_concept_neurons(
     """
     part = check_neurons(ranker)
     chosen = chosen_layers(part, layers)
-    if type(permutations) is not int or permutations < 1:
-        raise InputError(f"permutations={shown(permutations)}; give a whole number, at least 1")
+    whole_number("permutations", permutations)
     found = labelled(ranker, concept, texts, positive, negative, chosen, "mlp_post", pool, most, batch_size, seed)
     out = found.split(held_out, seed)
     flat = tied(found.features.reshape(len(out), -1))
     train, test = (flat[~out], found.labels[~out]), (flat[out], found.labels[out])
     strata = None if found.strata is None else found.strata[~out]
-    p, p_max = permutation_p(*train, draws=permutations, seed=seed, strata=strata)
+    auc, p, p_max = areas_and_p(*train, draws=permutations, seed=seed, strata=strata)
     width = found.features.shape[2]
     table = pd.DataFrame(
         {
             "layer": np.repeat(chosen, width),
             "neuron": np.tile(np.arange(width), len(chosen)),
-            "auc": areas(*train),
+            "auc": auc,
             "d": effect_sizes(*train),
             "p": p,
             "p_max": p_max,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mechviz.probes.reading import Text, read
+from mechviz.probes.reading import Text, doc_of, read
 from mechviz.rankers.ranker import Ranker
 from mechviz.results.passages import Passage
 from mechviz.text.tokens import Tokens
@@ -47,11 +47,6 @@ class Bank:
     uses: tuple[Use, ...]
     vectors: NDArray[np.float32]
     pieces: NDArray[np.int64]
-
-
-def doc_of(text: Text) -> str:
-    """Return the document of a text or pair."""
-    return text[1] if isinstance(text, tuple) else text
 
 
 def sampled(texts: Sequence[Text], most: int, also: Collection[str] = (), seed: int = 0) -> list[Use]:

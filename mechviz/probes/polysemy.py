@@ -13,11 +13,13 @@ import xarray as xr
 from mechviz.errors import InputError, InputTypeError, shown
 from mechviz.probes.neighbours import METHODS
 from mechviz.probes.occurrences import STATIC, Use, bank_of, context, sampled
-from mechviz.probes.reading import Text, inputs_of, provenance_of
+from mechviz.probes.reading import Text, inputs_of
 from mechviz.probes.uses import Sense, check_enough, measured, polysemy_of
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.results.curves import MOST_CURVES, Curves
 from mechviz.results.passages import PassageGroup, Passages
+from mechviz.text.checks import whole_number
 from mechviz.text.words import terms
 
 if TYPE_CHECKING:
@@ -228,8 +230,7 @@ def polysemy(
     if search not in METHODS:
         raise InputError(f"search={shown(search)}; it is one of {', '.join(map(repr, METHODS))}")
     for name, number, least in (("k", k, 1), ("most", most, 2), ("min_occurrences", min_occurrences, 2)):
-        if type(number) is not int or number < least:
-            raise InputError(f"{name}={shown(number)}; give a whole number, at least {least}")
+        whole_number(name, number, least)
     if most < min_occurrences:
         raise InputError(f"most={most} is below min_occurrences={min_occurrences}; no word could have enough")
     part = ranker.stack(ranker.stack_of("doc"))

@@ -16,7 +16,7 @@ from mechviz.rankers.checks import Inputs, check_own_tokens
 from mechviz.rankers.hooked import site_of
 from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.rankers.tokenize import tokenize
-from mechviz.text.checks import check_text
+from mechviz.text.checks import check_text, whole_number
 from mechviz.text.tokens import Tokens
 
 #: A text alone, or a query and a document.
@@ -114,8 +114,7 @@ def read(
     Read
     """
     stack, inputs = inputs_of(ranker, texts, truncate)
-    if type(batch_size) is not int or batch_size < 1:
-        raise InputError(f"batch_size={shown(batch_size)}; give a whole number, at least 1")
+    whole_number("batch_size", batch_size)
     tower, text = ranker.towers[stack], ranker.text_of(stack)
     chosen = tower.names(names) if len(names) else []
     kept: dict[str, Tensor] = {}
@@ -123,15 +122,21 @@ def read(
     def keep(value: Tensor, hook: Any) -> None:
         kept[hook.name] = value.detach()
 
-    paired = isinstance(texts[0], tuple)
+    hooks = [(name, keep) for name in chosen]
+    scored = scores and isinstance(texts[0], tuple)
+    once = len(ranker.stacks) == 1  # then scoring runs the layers that are read
     order = sorted(range(len(inputs)), key=lambda number: len(inputs[number][text]))
     for start in range(0, len(order), batch_size):
         numbers = order[start : start + batch_size]
         batch = [inputs[number] for number in numbers]
+        found = np.full(len(batch), np.nan)
         with torch.no_grad():
-            found = ranker.score_inputs(batch).cpu().numpy() if scores and paired else np.full(len(batch), np.nan)
-            if chosen:
-                with tower.hooks([(name, keep) for name in chosen]):
+            if scored and not once:
+                found = ranker.score_inputs(batch).cpu().numpy()
+            with tower.hooks(hooks):
+                if scored and once:
+                    found = ranker.score_inputs(batch).cpu().numpy()
+                elif chosen:
                     ranker.encode(batch, stack)
         arrays = {name: kept[name].float().cpu().numpy() for name in chosen if name in kept}
         for row, number in enumerate(numbers):
@@ -143,9 +148,22 @@ def read(
             yield Read(number, tokens, own, float(found[row]))
 
 
-def provenance_of(ranker: Ranker) -> dict[str, str]:
-    """Return which ranker a result came from."""
-    return {"ranker": ranker.name, "ranker_kind": ranker.kind, "weights_sha256": ranker.weight_hash()}
+def position_means(
+    ranker: Ranker, texts: Sequence[Text], hooks: Sequence[str], batch_size: int = 32
+) -> dict[str, NDArray[np.float64]]:
+    """Return what is at each hook on average over all positions of all texts, dims as the hook's without the position."""
+    sums: dict[str, NDArray[np.float64]] = {}
+    count = 0
+    for one in read(ranker, texts, hooks, batch_size):
+        count += len(one.tokens)
+        for hook in hooks:
+            sums[hook] = sums.get(hook, np.zeros(1)) + one.arrays[hook].sum(axis=0, dtype=np.float64)
+    return {hook: total / count for hook, total in sums.items()}
+
+
+def doc_of(text: Text) -> str:
+    """Return the document of a text or pair."""
+    return text[1] if isinstance(text, tuple) else text
 
 
 def _listed(texts: object) -> list[Text]:

@@ -26,7 +26,7 @@ import numpy as np
 from typing_extensions import override
 
 from mechviz.errors import InputError, InputTypeError, shown
-from mechviz.probes.reading import Text
+from mechviz.probes.reading import Text, doc_of
 from mechviz.probes.relation_stems import stem
 from mechviz.probes.relation_units import Bools, Units
 from mechviz.rankers.ranker import Ranker
@@ -131,7 +131,7 @@ class _AlignedCopy(Relation):
 
     @override
     def make(self, text: Text, together: bool) -> Made | None:
-        own = text[1] if isinstance(text, tuple) else text
+        own = doc_of(text)
         spans = sentences(own)
         pieces = [own[start:end] for start, end in spans]
         if len(set(pieces)) < 2:

@@ -34,15 +34,7 @@ POSITION, RANDOM, SHUFFLED, PREVALENCE = "position only", "random weights", "shu
 #: after are the same string as those at the same distance from the other.
 BASELINES = (STRINGS, NEIGHBOURS, HEAD, MEAN, COSINE, POSITION, RANDOM, SHUFFLED, PREVALENCE)
 
-#: Which pairs a line of the table is about.
-SLICES = {
-    "all": "all pairs that are asked about",
-    "repeated tokens": "pairs of the same string, where that string is there more than once: string equality says nothing",
-    "other strings": "pairs of different strings",
-    "split words": "pairs of which one is in a word of several pieces",
-    "near": "at most 32 positions apart",
-    "far": "more than 32 positions apart",
-}
+#: What is near: at most so many positions apart.
 NEAR = 32
 #: Pairs whose features are held at once.
 CHUNK = 32_768

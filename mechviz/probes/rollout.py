@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mechviz.errors import InputError, shown
 from mechviz.probes.places import read_rows
-from mechviz.probes.reading import provenance_of
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.results import Passage, PassageGroup, Passages
 from mechviz.text.tokens import Tokens

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
 
-from mechviz.errors import InputError, shown
+from mechviz.text.checks import whole_number
 
 #: Draws of the null: with 19, more than the largest is p = 0.05.
 DRAWS = 19
@@ -68,8 +68,7 @@ def clusters(vectors: NDArray[np.float32], most: int = 6, draws: int = DRAWS, se
     InputError
     """
     for name, number in (("most", most), ("draws", draws)):
-        if type(number) is not int or number < 1:
-            raise InputError(f"{name}={shown(number)}; give a whole number, at least 1")
+        whole_number(name, number)
     one = np.zeros(len(vectors), dtype=np.int64)
     centred = np.asarray(vectors, dtype=np.float64) - np.mean(vectors, axis=0, dtype=np.float64)
     # Equal uses up to float32's rounding have one sense; there is nothing to tell apart.

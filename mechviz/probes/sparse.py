@@ -16,7 +16,8 @@ from mechviz.interventions import bases
 from mechviz.interventions.subspaces import Basis
 from mechviz.probes.labelled import Labelled, check_neurons, chosen_layers, labelled
 from mechviz.probes.neuron_statistics import area_interval, areas, effect_sizes
-from mechviz.probes.reading import Text, provenance_of
+from mechviz.probes.reading import Text
+from mechviz.rankers.provenance import provenance_of
 from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.results.curves import MOST_CURVES, Curves
 

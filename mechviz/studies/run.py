@@ -16,7 +16,6 @@ from tqdm.auto import tqdm
 from mechviz.corpora import Pairs, TextPair
 from mechviz.corpora.perturbing import check_on_error
 from mechviz.errors import InputError, InputTypeError, MechvizError, shown
-from mechviz.patching.settings import whole_number
 from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.studies.analysis import Analysis
 from mechviz.studies.chunks import WINDOW, Chunk, windows
@@ -25,6 +24,7 @@ from mechviz.studies.folder import Study
 from mechviz.studies.parts import PartWriter, check_folder
 from mechviz.studies.settings import check_settings, header_of
 from mechviz.studies.unit import OnError, Unit
+from mechviz.text.checks import whole_number
 
 
 def study(

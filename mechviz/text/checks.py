@@ -30,3 +30,15 @@ def check_text(name: str, value: object) -> str:
             "it is half of a character and cannot be encoded: remove or repair it"
         )
     return str(value)
+
+
+def whole_number(name: str, value: object, least: int = 1) -> int:
+    """Return a whole number that is large enough.
+
+    Raises
+    ------
+    InputError
+    """
+    if type(value) is not int or value < least:
+        raise InputError(f"{name}={shown(value)}; give a whole number, at least {least}")
+    return value

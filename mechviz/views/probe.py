@@ -34,6 +34,17 @@ class ProbeView(View):
     def _packed(self, count: int, budget: int, page: bool) -> list[wire.Packed]:
         return self._sent(page)
 
+    def _still(self, count: int, budget: int, page: bool = False) -> dict[str, Any]:
+        still = super()._still(count, budget, page)
+        if page:
+            name = self.PANELS[0]
+            still["spec"] = {**still["spec"], name: {**still["spec"][name], **self._on_page()}}
+        return still
+
+    def _on_page(self) -> dict[str, Any]:
+        """Return what a page's spec says otherwise than the widget's."""
+        return {}
+
     def _sent(self, page: bool) -> list[wire.Packed]:
         """Return what comes with the widget, or with a page."""
         raise NotImplementedError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mechviz import figures, wire
 from mechviz.results import RelationResult
 from mechviz.views.probe import LIVE_BYTES, PAGE_BYTES, ProbeView, check_result
@@ -39,12 +41,8 @@ class RelationView(ProbeView):
     def _sent(self, page: bool) -> list[wire.Packed]:
         return [wire.pack_candidates(self.result, self._fitting(PAGE_BYTES if page else LIVE_BYTES))]
 
-    def _still(self, count: int, budget: int, page: bool = False) -> dict[str, object]:
-        still = super()._still(count, budget, page)
-        if page:
-            own = wire.pack_relation(self.result, self._fitting(PAGE_BYTES))
-            still["spec"] = {**still["spec"], "relation": own["relation"]}
-        return still
+    def _on_page(self) -> dict[str, Any]:
+        return {"n": self._fitting(PAGE_BYTES)}
 
     def _figure(self, panel: str, theme: str) -> str:
         return figures.relation_svg(self.result, theme)

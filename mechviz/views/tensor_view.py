@@ -33,7 +33,7 @@ class TensorView(ProbeView):
         if not isinstance(title, str):
             raise InputTypeError(f"title={shown(title)}; give a string")
         self._name = title
-        super().__init__(self._described(LIVE_BYTES), self.PANELS, theme)
+        super().__init__(wire.pack_tensor(self.array, title, self._bytes() <= LIVE_BYTES), self.PANELS, theme)
 
     @property
     def title(self) -> str:
@@ -60,9 +60,6 @@ class TensorView(ProbeView):
     def _bytes(self) -> int:
         return 4 * int(self.array.size)
 
-    def _described(self, budget: int) -> dict[str, Any]:
-        return wire.pack_tensor(self.array, self._name, self._bytes() <= budget)
-
     def _sent(self, page: bool) -> list[wire.Packed]:
         if self._bytes() <= (PAGE_BYTES if page else LIVE_BYTES):
             return [wire.pack_whole(self.array)]
@@ -78,11 +75,8 @@ class TensorView(ProbeView):
             packed += [wire.pack_slice(self.array, {**roles, dim: place}) for place in places]
         return packed
 
-    def _still(self, count: int, budget: int, page: bool = False) -> dict[str, Any]:
-        still = super()._still(count, budget, page)
-        if page:
-            still["spec"] = {**still["spec"], "tensor": self._described(PAGE_BYTES)["tensor"]}
-        return still
+    def _on_page(self) -> dict[str, Any]:
+        return {"whole": self._bytes() <= PAGE_BYTES}
 
     def _answers(self) -> dict[str, Any]:
         return {"slice": self._answer_slice}

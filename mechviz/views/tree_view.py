@@ -74,11 +74,8 @@ class TreeView(ProbeView):
     def _sent(self, page: bool) -> list[wire.Packed]:
         return []
 
-    def _still(self, count: int, budget: int, page: bool = False) -> dict[str, Any]:
-        still = super()._still(count, budget, page)
-        if page:  # a page has no kernel
-            still["spec"] = {**still["spec"], "tree": {**still["spec"]["tree"], "opens": False}}
-        return still
+    def _on_page(self) -> dict[str, Any]:
+        return {"opens": False}  # a page has no kernel
 
     def _figure(self, panel: str, theme: str) -> str:
         return figures.tree_svg(self.tree, theme)

@@ -5,7 +5,7 @@ tested on the files in ``tests/fixtures/wire``. Effects and scores are float32, 
 as its strongest edges, never as a full matrix.
 """
 
-from mechviz.wire.atlas import SHORT, layers_of, pack_atlas, pack_layer, pack_points
+from mechviz.wire.atlas import SHORT, pack_atlas, pack_layer, pack_points
 from mechviz.wire.attention import (
     EDGE_CAP,
     EDGE_MASS,
@@ -36,6 +36,7 @@ from mechviz.wire.spec import (
     FORMAT,
     banners,
     gate_message,
+    layers_of,
     pack_attention,
     pack_circuit,
     pack_circuit_alone,
@@ -48,15 +49,12 @@ from mechviz.wire.study import confidence_of, is_heads, labels_of, min_change_of
 from mechviz.wire.tensor import (
     AXES,
     MOST_DIMS,
-    REDUCTIONS,
-    Roles,
     check_roles,
     first_roles,
     pack_slice,
     pack_tensor,
     pack_whole,
     reduced,
-    slice_key,
 )
 from mechviz.wire.tensor import (
     labels_of as labels_of_dim,
@@ -74,13 +72,11 @@ __all__ = [
     "LISTED",
     "MOST_DIMS",
     "PREVIEW",
-    "REDUCTIONS",
     "RUNS",
     "SHORT",
     "Head",
     "Packed",
     "Patterns",
-    "Roles",
     "banners",
     "bytes_of",
     "changed_part",
@@ -137,7 +133,6 @@ __all__ = [
     "ranks",
     "reduced",
     "short",
-    "slice_key",
     "snippet",
     "strongest_edges",
     "to_bytes",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mechviz.results.atlas import Atlas
 from mechviz.wire.buffers import Packed
-from mechviz.wire.spec import bare, finite
+from mechviz.wire.spec import bare, finite, layers_of
 
 #: Characters of a label where there are many points.
 SHORT = 60
@@ -28,18 +28,12 @@ def pack_atlas(atlas: Atlas) -> dict[str, Any]:
             "method": atlas.method,
             "size": atlas.size,
             "n": len(atlas.points),
-            "layers": [int(layer) for layer in layers_of(atlas)],
+            "layers": [int(layer) for layer in layers_of(atlas.layout)],
             "explained": [finite(float(share)) for share in atlas.explained.values],
             "scored": bool(np.isfinite(atlas.points["score"].to_numpy(dtype=float)).any()),
             "grades": int(known.max()) + 1 if known.size else 0,
         },
     }
-
-
-def layers_of(atlas: Atlas) -> NDArray[Any]:
-    """Return the numbers of the layers."""
-    layout = atlas.layout
-    return layout["layer"].values if "layer" in layout.coords else np.arange(layout.sizes["layer"])
 
 
 def pack_points(atlas: Atlas, most: int | None = None) -> Packed:
@@ -84,7 +78,7 @@ def pack_layer(atlas: Atlas, number: int, small: bool = False) -> Packed:
     span = np.where(high > low, high - low, 1.0)
     sent = np.round((at - low) / span * 65535).astype("<u2") if small else at.astype("<f4")
     key = f"layer.{number}"
-    cells = atlas.cells[atlas.cells["layer"] == layers_of(atlas)[number]]
+    cells = atlas.cells[atlas.cells["layer"] == layers_of(atlas.layout)[number]]
     rows = [
         {
             "row": int(row["row"]),

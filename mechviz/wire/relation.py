@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mechviz.results.relation import RelationResult
 from mechviz.wire.buffers import Packed
-from mechviz.wire.spec import bare, tokens_of
+from mechviz.wire.spec import bare, layers_of, unpaired
 
 _TEXT = "text"
 
@@ -17,19 +17,17 @@ _TEXT = "text"
 def pack_relation(result: RelationResult, n: int) -> dict[str, Any]:
     """Return the spec of a relation of which the ``n`` likeliest candidates are drawn."""
     numbers = {"intercept": result.intercept, "scale": result.scale, "shift": result.shift}
-    equal = ["equal"] * len(result.tokens)
     weights = result.weights
-    layers = weights["layer"].values.tolist() if "layer" in weights.coords else range(weights.sizes["layer"])
     return {
         **bare("relation", result.provenance, result.relation),
-        "texts": {_TEXT: {"base": tokens_of(result.tokens), "source": None, "alignment": equal, "classes": None}},
+        "texts": {_TEXT: unpaired(result.tokens)},
         "text": _TEXT,
         "relation": {
             "name": result.relation,
             "note": result.note,
             "n": n,
             "of": len(result.pairs),
-            "layers": [int(layer) for layer in layers],
+            "layers": [int(layer) for layer in layers_of(weights)],
             "heads": weights.sizes["head"],
             **{name: float(value) for name, value in numbers.items()},
         },

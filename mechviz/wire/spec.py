@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from mechviz.results import AttentionResult, Circuit, Pair, PatchResult, RankingResult, StackShape
@@ -64,10 +65,7 @@ def pack_attention(result: AttentionResult) -> dict[str, Any]:
         "score": result.score,
         "grids": [],
         "stacks": [_stack(shape) for shape in result.stacks],
-        "texts": {
-            name: {"base": tokens_of(tokens), "source": None, "alignment": ["equal"] * len(tokens), "classes": None}
-            for name, tokens in result.tokens.items()
-        },
+        "texts": {name: unpaired(tokens) for name, tokens in result.tokens.items()},
         "text": result.main.text,
     }
 
@@ -240,3 +238,14 @@ def tokens_of(tokens: Tokens) -> dict[str, Any]:
         "spaces": tokens.spaces().astype(int).tolist(),
         "fillers": tokens.fillers.astype(int).tolist(),
     }
+
+
+def unpaired(tokens: Tokens) -> dict[str, Any]:
+    """Return a text that is compared with no other."""
+    return {"base": tokens_of(tokens), "source": None, "alignment": ["equal"] * len(tokens), "classes": None}
+
+
+def layers_of(array: xr.DataArray) -> NDArray[Any]:
+    """Return the numbers of an array's layers."""
+    found: NDArray[Any] = array["layer"].values if "layer" in array.coords else np.arange(array.sizes["layer"])
+    return found

@@ -76,6 +76,12 @@ def test_rankers_and_objects_are_kept_by_what_they_are(tmp_path):
     assert not re.search(r"0x[0-9a-f]{6}", json.dumps(found.settings))
 
 
+def test_equal_arrays_of_objects_are_equal_settings(tmp_path):
+    words = [np.array(["lava" * 9, "".join(["la", "va"]) * 9], dtype=object) for _ in range(2)]
+    one, two = (experiments.run("o", lambda at: None, folder=tmp_path, at=given) for given in words)
+    assert one.meta["settings_sha256"] == two.meta["settings_sha256"]
+
+
 def test_a_run_that_fails_is_kept_with_its_error_and_nothing_is_lost(tmp_path):
     def failing():
         raise ValueError("no such layer")

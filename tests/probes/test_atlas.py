@@ -39,6 +39,16 @@ def test_documents_lie_where_principal_components_of_their_vectors_put_them(dot,
         np.testing.assert_allclose(distance.pdist(mine), distance.pdist(flat / np.abs(flat).max()), atol=1e-4)
 
 
+def test_a_document_whose_score_is_read_at_one_position_is_what_is_there():
+    cat, pairs = mv.load("toy/cat"), [("volcano", doc) for doc in DOCS]
+    vectors = np.empty((len(DOCS), 128))
+    for one in read(cat, pairs, ["blocks.1.hook_resid_post"]):
+        vectors[one.number] = one.arrays["blocks.1.hook_resid_post"][0]  # [CLS]
+    flat = PCA(2, svd_solver="full").fit_transform(vectors)
+    mine = atlas(cat, pairs, layers=[1]).layout.values[0]
+    np.testing.assert_allclose(distance.pdist(mine), distance.pdist(flat / np.abs(flat).max()), atol=1e-4)
+
+
 def test_the_share_of_the_variance_is_said(of_documents):
     assert ((of_documents.explained > 0.3) & (of_documents.explained <= 1)).all()
 

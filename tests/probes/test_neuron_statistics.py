@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from mechviz.errors import InputError
 from mechviz.probes import neuron_statistics
-from mechviz.probes.neuron_statistics import area_interval, areas, effect_sizes, permutation_p, threshold
+from mechviz.probes.neuron_statistics import area_interval, areas, areas_and_p, effect_sizes, threshold
 
 
 @settings(max_examples=60, deadline=None)
@@ -26,9 +26,9 @@ def test_areas_are_scikit_learns_ties_included(data):
 
 def test_blocks_change_nothing(monkeypatch):
     values, labels = drawn(0)
-    whole = areas(values, labels), *permutation_p(values, labels, 20, 0)
+    whole = areas(values, labels), *areas_and_p(values, labels, 20, 0)[1:]
     monkeypatch.setattr(neuron_statistics, "_BLOCK", 3)
-    for one, other in zip(whole, (areas(values, labels), *permutation_p(values, labels, 20, 0)), strict=True):
+    for one, other in zip(whole, (areas(values, labels), *areas_and_p(values, labels, 20, 0)[1:]), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -53,7 +53,7 @@ def test_effect_sizes_are_differences_in_pooled_deviations():
 
 def test_p_is_that_of_mann_whitney_and_the_correction_is_of_the_largest():
     values, labels = drawn(2, apart=1.2)
-    p, corrected = permutation_p(values, labels, 4000, 0)
+    p, corrected = areas_and_p(values, labels, 4000, 0)[1:]
     exact = [stats.mannwhitneyu(values[labels, at], values[~labels, at], method="exact").pvalue for at in range(8)]
     np.testing.assert_allclose(p, exact, atol=0.03)
     assert (corrected >= p).all()
@@ -63,7 +63,7 @@ def test_p_is_that_of_mann_whitney_and_the_correction_is_of_the_largest():
 
 def test_p_max_is_right_by_chance_alone():
     """The smallest corrected p of neurons that say nothing is below 0.2 in about a fifth of the cases."""
-    smallest = [permutation_p(*drawn(seed, m=30), draws=99, seed=seed)[1].min() for seed in range(60)]
+    smallest = [areas_and_p(*drawn(seed, m=30), draws=99, seed=seed)[2].min() for seed in range(60)]
     assert 0.08 < np.mean(np.array(smallest) <= 0.2) < 0.35
 
 
@@ -77,7 +77,7 @@ def test_labels_are_dealt_within_their_stratum():
     # A value that is the stratum says nothing within it.
     values = np.repeat(np.arange(10), 4)[:, None].astype(float)
     own = np.arange(40) % 4 < np.repeat(np.arange(10) % 3 + 1, 4)
-    assert permutation_p(values, own, 50, 0, np.repeat(np.arange(10), 4))[0] == [1]
+    assert areas_and_p(values, own, 50, 0, np.repeat(np.arange(10), 4))[1] == [1]
 
 
 def test_an_interval_is_that_of_resampling_groups():

@@ -15,16 +15,19 @@ const RAMPS = { light: LIGHT.map(parse), dark: DARK.map(parse) };
 
 export const gradient = (dark: boolean) => `linear-gradient(to right, ${(dark ? DARK : LIGHT).join(", ")})`;
 
+/** The colour `at` of the way from one to another. */
+export function mixed(from: Rgb, to: Rgb, at: number): Rgb {
+  const mix = (channel: 0 | 1 | 2) => Math.round(from[channel] + (to[channel] - from[channel]) * at);
+  return [mix(0), mix(1), mix(2)];
+}
+
 /** Colour of `value` on the diverging ramp that reaches its ends at -limit and limit. */
 export function diverging(value: number, limit: number, dark: boolean): Rgb {
   const ramp = dark ? RAMPS.dark : RAMPS.light;
   const middle = (ramp.length - 1) / 2;
   const place = middle + Math.max(-1, Math.min(1, limit > 0 ? value / limit : 0)) * middle;
   const low = Math.min(ramp.length - 2, Math.floor(place));
-  const [from, to] = [ramp[low] as Rgb, ramp[low + 1] as Rgb];
-  const mix = (channel: 0 | 1 | 2) =>
-    Math.round(from[channel] + (to[channel] - from[channel]) * (place - low));
-  return [mix(0), mix(1), mix(2)];
+  return mixed(ramp[low] as Rgb, ramp[low + 1] as Rgb, place - low);
 }
 
 const SEQUENTIAL = { light: parse("#0a5a9c"), dark: parse("#8cc8ff") };
@@ -33,10 +36,7 @@ const PAGE = { light: parse("#ffffff"), dark: parse("#15171a") };
 /** Colour of a share from 0 to 1, from the page's own colour to full blue, by the square root of the share. */
 export function sequential(share: number, dark: boolean): Rgb {
   const theme = dark ? "dark" : "light";
-  const t = Math.sqrt(Math.max(0, Math.min(1, share)));
-  const [from, to] = [PAGE[theme], SEQUENTIAL[theme]];
-  const mix = (channel: 0 | 1 | 2) => Math.round(from[channel] + (to[channel] - from[channel]) * t);
-  return [mix(0), mix(1), mix(2)];
+  return mixed(PAGE[theme], SEQUENTIAL[theme], Math.sqrt(Math.max(0, Math.min(1, share))));
 }
 
 export const css = ([r, g, b]: Rgb) => `rgb(${r} ${g} ${b})`;

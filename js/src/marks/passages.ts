@@ -1,6 +1,6 @@
 /** Passages without drawing them: where a long one is cut, where colours end. */
-import { MARK, type Passage } from "../probe_wire";
-import { percentile } from "./scale";
+import { MARK, type Passage, SPACE } from "../probe_wire";
+import { colourLimit } from "./scale";
 
 /** A passage of more pieces is cut. */
 export const LONG = 90;
@@ -34,13 +34,10 @@ export function partsOf({ pieces, flags, values }: Pick<Passage, "pieces" | "fla
   return parts;
 }
 
-/** Where the colours end: the 99th percentile of the sizes, so that one huge value does not fade all others. */
-export function limitOf(groups: { passages: Pick<Passage, "values">[] }[]): number {
-  const sizes = groups.flatMap(({ passages }) => passages.flatMap(({ values }) => [...values].map(Math.abs)));
-  const limit = percentile(sizes, 99);
-  return limit > 0 ? limit : Math.max(0, ...sizes.filter(Number.isFinite));
-}
+/** Where the colours of all groups end. */
+export const limitOf = (groups: { passages: Pick<Passage, "values">[] }[]) =>
+  colourLimit(groups.flatMap(({ passages }) => passages.flatMap(({ values }) => [...values].map(Math.abs))));
 
 /** The text of a passage as it was written. */
 export const textOf = ({ pieces, flags }: Pick<Passage, "pieces" | "flags">) =>
-  pieces.map((piece, at) => (at && (flags[at] as number) & 1 ? ` ${piece}` : piece)).join("");
+  pieces.map((piece, at) => (at && (flags[at] as number) & SPACE ? ` ${piece}` : piece)).join("");

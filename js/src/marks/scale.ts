@@ -46,3 +46,6 @@ export function percent(share: number): string {
   if (value > 0 && value < 0.5) return "under 1%";
   return `${Math.round(value)}%`;
 }
+
+/** Where colours end: the 99th percentile of the sizes, so that one huge value does not fade all others; their largest where that is 0. */
+export const colourLimit = (sizes: number[]) => percentile(sizes, 99) || percentile(sizes, 100);

@@ -1,6 +1,6 @@
 /** Any array with named dims, reduced to what is looked at (mechviz/wire/tensor.py does the same where the array is large). */
 import type { Reduction, Role, Roles, Slice, TensorDim } from "../probe_wire";
-import { percentile } from "./scale";
+import { colourLimit } from "./scale";
 
 export const AXES = ["x", "y", "facet"] as const;
 type Axis = (typeof AXES)[number];
@@ -111,7 +111,7 @@ export function scaleOf({ values }: Slice): { limit: number; signed: boolean } {
     if (value < 0) negative = true;
     if (at % step === 0) sizes.push(Math.abs(value));
   }
-  return { limit: percentile(sizes, 99) || Math.max(0, ...sizes.filter(Number.isFinite)), signed: negative };
+  return { limit: colourLimit(sizes), signed: negative };
 }
 
 /** The value of the largest size in a block of cells, so that one strong cell does not vanish where many share a pixel. */

@@ -1,12 +1,12 @@
 /** Many texts or tokens as points in the plane, layer by layer: move, zoom, search, brush. */
 import { useMemo, useState } from "preact/hooks";
 import { bucketsOf, type Colouring, isFound, planeOf } from "../marks/atlas";
-import { css, type Rgb } from "../marks/colour";
+import { css, mixed, type Rgb } from "../marks/colour";
 import { count, digitsFor, percent, percentile, plain } from "../marks/scale";
 import type { AtlasCell, AtlasSpec, LayerPoints, Points } from "../probe_wire";
 import { AtlasList } from "./atlas_list";
 import { AtlasMap, type Marked } from "./atlas_map";
-import { useField, useLoad, useView } from "./hooks";
+import { useField, useHeld, useLoad, useView } from "./hooks";
 import { Retry } from "./retry";
 import { WithTable } from "./table";
 
@@ -16,15 +16,9 @@ const NARROW = 860;
 
 export function AtlasPanel() {
   const spec = useField("spec").atlas as AtlasSpec;
-  const load = useLoad<Points>("atlas", null);
-  if (load?.status === "failed") throw new Error(load.message);
-  return load?.status === "loaded" ? <Atlas spec={spec} points={load.value} /> : null;
+  const points = useHeld<Points>("atlas");
+  return points && <Atlas spec={spec} points={points} />;
 }
-
-const mix = (from: Rgb, to: Rgb, at: number): Rgb =>
-  [0, 1, 2].map((i) =>
-    Math.round((from[i] as number) + ((to[i] as number) - (from[i] as number)) * at),
-  ) as unknown as Rgb;
 
 /** From pale to strong, each still seen on the page; then the colour of a point that has no value. */
 function coloursOf(n: number, dark: boolean): Rgb[] {
@@ -38,7 +32,7 @@ function coloursOf(n: number, dark: boolean): Rgb[] {
         [8, 62, 112],
       ];
   const none: Rgb = dark ? [92, 98, 106] : [190, 196, 202];
-  return [...Array.from({ length: n }, (_, at) => mix(from, to, n > 1 ? at / (n - 1) : 0.65)), none];
+  return [...Array.from({ length: n }, (_, at) => mixed(from, to, n > 1 ? at / (n - 1) : 0.65)), none];
 }
 
 function Atlas({ spec, points }: { spec: AtlasSpec; points: Points }) {

@@ -112,9 +112,7 @@ export function AtlasMap({
     const image = context.getImageData(0, 0, w, h);
     const scaled = { ...at, zoom: at.zoom * ratio };
     const n = points.score.length;
-    // Close by, points grow a little; of many only a little, for they are what takes the time.
-    const growth = (at.zoom / fitting(width, height).zoom) ** 0.25;
-    const radius = sizeOf(n) * ratio * Math.min(n > MANY ? 1.3 : 2.2, Math.max(1, growth));
+    const radius = ratio * radiusOf(n, at.zoom / fitting(width, height).zoom);
     const alpha = alphaOf(n);
     const plainly = colours.map((rgb): Ink => ({ rgb, alpha }));
     const bits = marked?.bits;
@@ -136,17 +134,6 @@ export function AtlasMap({
     context.putImageData(image, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (terms) cellTerms(context, spec, cells, drawn.current, at, size, ink, page, style.fontFamily);
-    if (hovered) {
-      context.beginPath();
-      const [x, y] = [
-        toX(drawn.current.u[hovered.point] as number, at, width),
-        toY(drawn.current.v[hovered.point] as number, at, height),
-      ];
-      context.arc(x, y, radius / ratio + 2.5, 0, 2 * Math.PI);
-      context.strokeStyle = ink;
-      context.lineWidth = 1.8;
-      context.stroke();
-    }
     const brushing = drag.current;
     if (brushing?.brush && brushing.moved) {
       const { x, y, to } = brushing;
@@ -170,12 +157,13 @@ export function AtlasMap({
   };
   useLayoutEffect(() => {
     latest.current();
-  }, [size, buckets, colours, marked, terms, cells, dark, hovered]);
+  }, [size, buckets, colours, marked, terms, cells, dark]);
 
   // Another layer: the points go there, unless motion is not wanted.
   useLayoutEffect(() => {
     const from = drawn.current;
     if (from === plane) return;
+    setHovered(null);
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     let begun = 0;
     let next = 0;
@@ -354,6 +342,18 @@ export function AtlasMap({
         onPointerLeave={() => setHovered(null)}
       >
         <canvas ref={canvas} />
+        {hovered && sight.current && (
+          // Not on the canvas: a hover must not draw all points again.
+          <i
+            class="mv-atlas-ring"
+            aria-hidden="true"
+            style={{
+              left: `${(100 * toX(plane.u[hovered.point] as number, sight.current, width)) / width}%`,
+              top: `${(100 * toY(plane.v[hovered.point] as number, sight.current, height)) / height}%`,
+              "--radius": `${radiusOf(points.score.length, sight.current.zoom / fitting(width, height).zoom) + 3.4}px`,
+            }}
+          />
+        )}
         {hovered && label && (
           <span
             class="mv-bubble mv-atlas-bubble"
@@ -376,6 +376,10 @@ export function AtlasMap({
     </>
   );
 }
+
+/** Close by, points grow a little; of many only a little, for they are what takes the time. */
+const radiusOf = (n: number, growth: number) =>
+  sizeOf(n) * Math.min(n > MANY ? 1.3 : 2.2, Math.max(1, growth ** 0.25));
 
 function describe(spec: AtlasSpec, { labels, score, grade, text }: Points, point: number) {
   const more = [spec.level === "token" ? `text ${text[point]}` : ""];

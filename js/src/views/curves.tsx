@@ -5,7 +5,7 @@ import { extent, markOf, runsOf, spread, ticksOf, written } from "../marks/curve
 import { movePlace } from "../marks/keys";
 import { linear } from "../marks/scale";
 import type { CurvesSpec, CurveValues } from "../wire";
-import { useField, useLoad } from "./hooks";
+import { useField, useHeld } from "./hooks";
 import { WithTable } from "./table";
 
 const HEIGHT = 300;
@@ -27,9 +27,8 @@ const longest = (names: string[], letter: number) =>
 
 export function CurvesPanel() {
   const spec = useField("spec").curves as CurvesSpec;
-  const load = useLoad<CurveValues>("curves", null);
-  if (load?.status === "failed") throw new Error(load.message);
-  return load?.status === "loaded" ? <Chart spec={spec} values={load.value} /> : null;
+  const values = useHeld<CurveValues>("curves");
+  return values && <Chart spec={spec} values={values} />;
 }
 
 /** All that stands still while somebody reads. */

@@ -2,7 +2,7 @@
 import { shortName } from "../marks/cells";
 import { count, digitsFor, linear, percent, signed } from "../marks/scale";
 import type { Bucketed, Groups as GroupsOf, Spec } from "../wire";
-import { useField, useLoad, useView } from "./hooks";
+import { useField, useHeld, useView } from "./hooks";
 import { WithTable } from "./table";
 
 const TITLES: Record<string, string> = { grade: "relevance grade", rank: "rank in the run" };
@@ -66,10 +66,8 @@ type Chosen = { at: number; name: string };
 
 function Group({ name, cells }: { name: string; cells: Chosen[] }) {
   const spec = useField("spec");
-  const load = useLoad<GroupsOf>(`groups.${name}`, null);
-  if (load?.status === "failed") throw new Error(load.message);
-  if (load?.status !== "loaded") return null;
-  const groups = load.value;
+  const groups = useHeld<GroupsOf>(`groups.${name}`);
+  if (!groups) return null;
   const size = groups.effect.length / Math.max(1, groups.values.length);
   const title = TITLES[name] ?? name;
   const rows = cells.flatMap(({ at, name: cell }) =>

@@ -52,6 +52,13 @@ export function useLoad<T>(key: string, message: object | null): Load<T> | undef
   return missing ? { status: "waiting" } : state;
 }
 
+/** What came with the view under a key, or null; what went wrong with it is the panel's error. */
+export function useHeld<T>(key: string): T | null {
+  const load = useLoad<T>(key, null);
+  if (load?.status === "failed") throw new Error(load.message);
+  return load?.status === "loaded" ? load.value : null;
+}
+
 /**
  * Mark the nodes of the hovered and the pinned position, straight in the document: a hover must not draw
  * some thousand tokens again.

@@ -13,7 +13,7 @@ import {
 } from "../marks/pairs";
 import { count, digitsFor, signed } from "../marks/scale";
 import type { Pairs } from "../wire";
-import { useField, useLoad, useView } from "./hooks";
+import { useField, useHeld, useView } from "./hooks";
 import { type Look, lookOf, PairRow, pairKey } from "./pair_row";
 
 const ROW = 50;
@@ -31,11 +31,10 @@ const NAMES: Record<(typeof SORTS)[number], string> = {
 };
 
 export function PairList() {
-  const load = useLoad<Pairs>("pairs", null);
-  if (load?.status === "failed") throw new Error(load.message);
-  if (load?.status !== "loaded") return null;
-  if (!load.value.number.length) return <p class="mv-hint">There is no pair to list.</p>;
-  return <List pairs={load.value} />;
+  const pairs = useHeld<Pairs>("pairs");
+  if (!pairs) return null;
+  if (!pairs.number.length) return <p class="mv-hint">There is no pair to list.</p>;
+  return <List pairs={pairs} />;
 }
 
 function List({ pairs }: { pairs: Pairs }) {

@@ -6,7 +6,7 @@ import { isOurs } from "../marks/keys";
 import { LONG, limitOf, partsOf, textOf } from "../marks/passages";
 import { count, digitsFor, plain, signed } from "../marks/scale";
 import { MARK, type Passage, type PassageGroup, type PassagesSpec, SPACE } from "../probe_wire";
-import { keepFocus, useField, useLoad } from "./hooks";
+import { keepFocus, useField, useHeld } from "./hooks";
 import { Ramp } from "./ramp";
 import { WithTable } from "./table";
 
@@ -17,9 +17,8 @@ const FILTERED_FROM = 8;
 
 export function PassagesPanel() {
   const spec = useField("spec").passages as PassagesSpec;
-  const load = useLoad<PassageGroup[]>("passages", null);
-  if (load?.status === "failed") throw new Error(load.message);
-  return load?.status === "loaded" ? <Groups spec={spec} groups={load.value} /> : null;
+  const groups = useHeld<PassageGroup[]>("passages");
+  return groups && <Groups spec={spec} groups={groups} />;
 }
 
 /** `most`: the largest value of a passage; 0 where there are not two to compare. */
@@ -28,7 +27,6 @@ type Bubble = { x: number; y: number; words: string } | null;
 
 function Groups({ spec, groups }: { spec: PassagesSpec; groups: PassageGroup[] }) {
   const dark = useField("dark");
-  const root = useRef<HTMLDivElement>(null);
   const [asked, setAsked] = useState("");
   const look = useMemo((): Look => {
     const limit = limitOf(groups);
@@ -60,7 +58,7 @@ function Groups({ spec, groups }: { spec: PassagesSpec; groups: PassageGroup[] }
   const numbered = all.some(({ values }) => values.some(Number.isFinite));
   const gaps = numbered && all.some(({ values }) => !values.every(Number.isFinite));
   return (
-    <div class="mv-passages" data-panel data-lm-suppress-shortcuts tabIndex={-1} ref={root}>
+    <div class="mv-passages" data-panel data-lm-suppress-shortcuts tabIndex={-1}>
       <div class="mv-bar">
         {numbered && <Ramp limit={look.limit} signed={spec.signed} words={look.words} unit={spec.unit} />}
         {gaps && <span class="mv-muted">grey: no number</span>}

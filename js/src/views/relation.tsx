@@ -5,7 +5,7 @@ import { tokenLabel } from "../marks/rows";
 import { count } from "../marks/scale";
 import type { Candidates, RelationSpec } from "../probe_wire";
 import type { TextSpec } from "../wire";
-import { useField, useLoad } from "./hooks";
+import { useField, useHeld } from "./hooks";
 import { RelationHeads } from "./relation_heads";
 import { RelationLines } from "./relation_lines";
 import { PairDetails, PairRows } from "./relation_pairs";
@@ -16,9 +16,8 @@ const ALL = Number.POSITIVE_INFINITY;
 
 export function RelationPanel() {
   const spec = useField("spec").relation as RelationSpec;
-  const load = useLoad<Candidates>("relation", null);
-  if (load?.status === "failed") throw new Error(load.message);
-  return load?.status === "loaded" ? <Relation spec={spec} all={load.value} /> : null;
+  const all = useHeld<Candidates>("relation");
+  return all && <Relation spec={spec} all={all} />;
 }
 
 /** 0.97, and never 1.00 for what is not sure. */
@@ -29,8 +28,8 @@ function Relation({ spec, all }: { spec: RelationSpec; all: Candidates }) {
   const { texts, text } = useField("spec");
   const tokens = (texts[text] as TextSpec).base;
   const [off, setOff] = useState<ReadonlySet<number>>(new Set());
-  const p = useMemo(() => probabilities(spec, all, off), [spec, all, off]);
   const whole = useMemo(() => probabilities(spec, all, new Set()), [spec, all]);
+  const p = useMemo(() => (off.size ? probabilities(spec, all, off) : whole), [spec, all, off, whole]);
   const [least, setLeast] = useState(() => firstThreshold(whole));
   const [top, setTop] = useState(3);
   const [chosen, setChosen] = useState<number | null>(null);

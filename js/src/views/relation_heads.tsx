@@ -3,7 +3,7 @@ import { useRef, useState } from "preact/hooks";
 import { css, diverging, ink } from "../marks/colour";
 import { isPick, movePlace } from "../marks/keys";
 import { ofWay, WAYS, type Way } from "../marks/relation";
-import { digitsFor, percentile, signed } from "../marks/scale";
+import { colourLimit, digitsFor, signed } from "../marks/scale";
 import type { Candidates, RelationSpec } from "../probe_wire";
 import { useField } from "./hooks";
 import { Ramp } from "./ramp";
@@ -35,7 +35,7 @@ export function RelationHeads({ spec, all, pair, off, setOff }: Props) {
       ? all.contributions.subarray(pair * cells, (pair + 1) * cells)
       : all.weights;
   const values = Array.from({ length: cells / 2 }, (_, head) => ofWay(shown, head, way));
-  const limit = percentile(values.map(Math.abs), 99) || Math.max(...values.map(Math.abs));
+  const limit = colourLimit(values.map(Math.abs));
   const digits = digitsFor(limit);
   const room = width < 760 ? width : 0.4 * width;
   const side = Math.max(SMALLEST, Math.min(LARGEST, Math.floor((room - 40) / heads) - 2));
@@ -149,7 +149,7 @@ export function RelationHeads({ spec, all, pair, off, setOff }: Props) {
             </div>
           ))
           .reverse()}
-        <div role="row" class="mv-relation-numbers">
+        <div role="row">
           <span role="rowheader">layer</span>
           {Array.from({ length: heads }, (_, head) => (
             <span role="columnheader" key={head}>

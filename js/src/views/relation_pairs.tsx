@@ -5,6 +5,7 @@ import { strongest, WAYS } from "../marks/relation";
 import { digitsFor, signed } from "../marks/scale";
 import type { Candidates, RelationSpec } from "../probe_wire";
 import { likely } from "./relation";
+import { SignedBar } from "./signed_bar";
 
 /** Pairs in the list; the table has all of them. */
 const LISTED = 60;
@@ -132,12 +133,7 @@ export function PairDetails({ spec, all, p, name, off, pair }: DetailsProps) {
                 {spec.layers[Math.floor(head / spec.heads)]}.{head % spec.heads}{" "}
                 <span class="mv-muted">{WAYS[way]}</span>
               </span>
-              <span class="mv-signed" style={{ "--zero": `${zero}%` }}>
-                <i
-                  data-minus={value < 0 || undefined}
-                  style={{ left: `${value < 0 ? zero - width : zero}%`, width: `${width}%` }}
-                />
-              </span>
+              <SignedBar value={value} zero={zero} width={width} />
               <span class="mv-tree-number">{off.has(head) ? "off" : signed(value, digits)}</span>
             </li>
           );

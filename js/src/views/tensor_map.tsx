@@ -1,5 +1,5 @@
 /** One heat map: a canvas with labelled rows and columns, a cursor for pointer and keys, and the number below it. */
-import { useCallback, useState } from "preact/hooks";
+import { useCallback, useMemo, useState } from "preact/hooks";
 import { movePlace } from "../marks/keys";
 import { divergingLookup, hatched, packed, paint, sequentialTable } from "../marks/raster";
 import { pooled, type scaleOf } from "../marks/tensor";
@@ -33,6 +33,9 @@ const short = (label: string) => (label.length > LONGEST ? `${label.slice(0, LON
 const labelsOf = (dim: TensorDim | null, n: number) =>
   Array.from({ length: n }, (_, at) => (dim ? short(placeOf(dim, at)) : ""));
 
+const longest = (labels: string[], least: number) =>
+  labels.reduce((most, { length }) => Math.max(most, length), least);
+
 /** Every how many places there is a label. */
 const stepOf = (needed: number, side: number) => {
   const least = Math.max(1, Math.ceil(needed / side));
@@ -44,9 +47,10 @@ export function HeatMap({ slice, facet, scale, by_y, by_x, words, title, room, n
   const [, rows, columns] = slice.shape;
   const [at, setAt] = useState<{ row: number; column: number } | null>(null);
   const from = facet * rows * columns;
-  const [row_labels, column_labels] = [labelsOf(by_y, rows), labelsOf(by_x, columns)];
-  const gutter = by_y ? LETTER * Math.max(2, ...row_labels.map((label) => label.length)) + 10 : 6;
-  const widest = Math.max(1, ...column_labels.map((label) => label.length));
+  const row_labels = useMemo(() => labelsOf(by_y, rows), [by_y, rows]);
+  const column_labels = useMemo(() => labelsOf(by_x, columns), [by_x, columns]);
+  const gutter = by_y ? LETTER * longest(row_labels, 2) + 10 : 6;
+  const widest = longest(column_labels, 1);
   const space = Math.max(80, room - gutter - 12);
   const largest = rows * columns <= FEW ? ROOMY : LARGEST;
   const like = rows <= 4 * columns && columns <= 4 * rows; // about as many of each: then cells are square
@@ -100,10 +104,9 @@ export function HeatMap({ slice, facet, scale, by_y, by_x, words, title, room, n
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
     const place = (part: number, size: number, n: number) =>
       Math.max(0, Math.min(n - 1, Math.floor((part / size) * n)));
-    setAt({
-      row: place(event.clientY - box.top, box.height, rows),
-      column: place(event.clientX - box.left, box.width, columns),
-    });
+    const row = place(event.clientY - box.top, box.height, rows);
+    const column = place(event.clientX - box.left, box.width, columns);
+    setAt((old) => (old?.row === row && old.column === column ? old : { row, column }));
   };
   const here = at && at.row < rows && at.column < columns ? at : null;
   return (

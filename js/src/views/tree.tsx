@@ -6,6 +6,7 @@ import { childrenOf, errorOf, pathOf, type Row, rowsOf } from "../marks/tree";
 import type { NodeKind, TreeNode, TreeSpec } from "../probe_wire";
 import { useField, useView } from "./hooks";
 import { Retry } from "./retry";
+import { SignedBar } from "./signed_bar";
 import { WithTable } from "./table";
 
 /** Open nodes below the root begin open in a tree of at most this many. */
@@ -264,13 +265,7 @@ function TreeRow({ row, scale, opens, asked, current, act, again }: RowProps) {
         </span>
         {node ? <Name node={node} /> : <span class="mv-muted">{name}</span>}
       </span>
-      <span class="mv-signed" style={{ "--zero": `${scale.zero}%` }}>
-        <i
-          data-minus={value < 0 || undefined}
-          data-faint={row.kind !== "node" || undefined}
-          style={{ left: `${value < 0 ? scale.zero - width : scale.zero}%`, width: `${width}%` }}
-        />
-      </span>
+      <SignedBar value={value} zero={scale.zero} width={width} faint={row.kind !== "node"} />
       <span class="mv-tree-number">{words}</span>
       <span class="mv-tree-number mv-muted">
         {share}

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import mechviz
 from mechviz.errors import InputError, shown
 from mechviz.probes.words.masking import MASK, PAD, Floats, Masks, Unit, check_masker, positions_of, units_of, written
 from mechviz.probes.words.targets import Target, called, target_of
 from mechviz.rankers.checks import Inputs
+from mechviz.rankers.provenance import full_provenance_of
 from mechviz.rankers.ranker import Ranker, check_ranker
 from mechviz.rankers.towers import OTHER
-from mechviz.text.checks import check_text
+from mechviz.text.checks import check_text, whole_number
 from mechviz.text.fillers import DEFAULTS, bind_filler
 
 SIDES = ("doc", "query")
@@ -158,7 +158,7 @@ class Game:
         """How many different masked copies were scored so far."""
         return self.own.scored + sum(rival.scored for rival in self._rivals) + len(self._called)
 
-    @property
+    @cached_property
     def ends(self) -> tuple[float, float]:
         """The target without any unit (NaN where that leaves no text) and with all."""
         none, every = self(np.repeat(np.array([[False], [True]]), self.n, axis=1))
@@ -167,14 +167,7 @@ class Game:
     @property
     def provenance(self) -> dict[str, str]:
         """Ranker, weights and versions."""
-        ranker = self.own.ranker
-        return {
-            "ranker": ranker.name,
-            "ranker_kind": ranker.kind,
-            "ranker_repr": repr(ranker),
-            "weights_sha256": ranker.weight_hash(),
-            "mechviz": mechviz.__version__,
-        }
+        return full_provenance_of(self.own.ranker)
 
     def _own_target(self, keep: Masks) -> Floats:
         function, own = self.target.function, self.own
@@ -226,8 +219,7 @@ def game_of(
     chosen.check(doc)
     if side not in SIDES:
         raise InputError(f"side={shown(side)}; give 'doc' or 'query'")
-    if type(batch_size) is not int or batch_size < 1:
-        raise InputError(f"batch_size={shown(batch_size)}; give a whole number, at least 1")
+    whole_number("batch_size", batch_size)
     masker = _masker(ranker, side, chosen, masker)
     inputs = ranker.checked_inputs([(query, doc)], truncate)[0]
     if truncate:

@@ -9,10 +9,10 @@ from typing import Protocol
 import pyarrow as pa
 
 from mechviz.errors import InputError, shown
-from mechviz.patching.settings import whole_number
 from mechviz.studies.chunks import Chunk
 from mechviz.studies.executors import process, ray, serial
 from mechviz.studies.unit import Unit
+from mechviz.text.checks import whole_number
 
 EXECUTORS = ("serial", "process", "ray")
 
